@@ -1,0 +1,1 @@
+//! Tests with the AWS SDK for Rust.
