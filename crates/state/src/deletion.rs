@@ -1,0 +1,63 @@
+//! Deleting keys: never at once, never implicitly, and completely.
+
+use meridian_model::{KeyId, KeyState, MultiRegionKeyType, time::days};
+
+use crate::apply::{Done, Draft, Outcome};
+use crate::key_states::Requirement;
+use crate::links::Message;
+use crate::quotas::DELETIONS_PER_TICK;
+use crate::rows::{Change, Deletion, KeyRecord, RowId};
+
+/// Starts the waiting period, or, for a primary that has replicas, the wait for their deletion.
+pub(crate) fn schedule(draft: &mut Draft<'_>, key_id: KeyId, window_days: u32) -> Outcome {
+    let key = draft.require(key_id, Requirement::Deletable)?;
+    let waits_for_replicas = key
+        .multi_region
+        .as_ref()
+        .is_some_and(|set| set.role(draft.state.region()) == MultiRegionKeyType::Primary && !set.replicas.is_empty());
+    let scheduled = if waits_for_replicas {
+        let deletion = Some(Deletion { window_days, due: None });
+        KeyRecord { state: KeyState::PendingReplicaDeletion, deletion, ..KeyRecord::clone(key) }
+    } else {
+        start_window(draft, key, window_days)
+    };
+    Ok(draft.put_key(scheduled))
+}
+
+/// The key with its waiting period starting now.
+pub(crate) fn start_window(draft: &Draft<'_>, key: &KeyRecord, window_days: u32) -> KeyRecord {
+    let deletion = Some(Deletion { window_days, due: Some(draft.now.plus(days(window_days))) });
+    KeyRecord { state: KeyState::PendingDeletion, deletion, ..key.clone() }
+}
+
+/// Ends the waiting period; the key stays, disabled.
+pub(crate) fn cancel(draft: &mut Draft<'_>, key_id: KeyId) -> Outcome {
+    let key = draft.require(key_id, Requirement::PendingDeletion)?;
+    Ok(draft.put_key(KeyRecord { state: KeyState::Disabled, deletion: None, ..KeyRecord::clone(key) }))
+}
+
+/// Deletes the keys whose waiting period is over, the longest overdue first.
+pub(crate) fn complete_due(draft: &mut Draft<'_>) -> Done {
+    let due: Vec<KeyId> = draft.state.due_deletions(draft.now).take(DELETIONS_PER_TICK).collect();
+    for key_id in due {
+        delete(draft, key_id);
+    }
+    Done::Nothing
+}
+
+/// Removes the key with everything that belongs to it, and tells the rest of its set.
+fn delete(draft: &mut Draft<'_>, key_id: KeyId) {
+    let Some(key) = draft.state.key(key_id) else { return };
+    let aliases = draft.state.aliases_of(key_id).map(|alias| RowId::Alias(alias.account, alias.name.clone()));
+    let materials = draft.state.materials_of(key_id).map(|row| RowId::Material(key_id, row.material_id));
+    let mut rows: Vec<RowId> = aliases.chain(materials).collect();
+    rows.extend(draft.state.tags(key_id).map(|_| RowId::Tags(key_id)));
+    rows.extend(draft.state.policy(key_id).map(|_| RowId::Policy(key_id)));
+    rows.push(RowId::Key(key_id));
+    draft.changes.extend(rows.into_iter().map(Change::Delete));
+    let here = draft.state.region().clone();
+    if let Some(set) = key.multi_region.as_ref().filter(|set| set.primary != here) {
+        draft.send(&set.primary, Message::ReplicaDeleted(key_id));
+    }
+    draft.send(&here, Message::KeyDeleted { account: key.account, key_id });
+}

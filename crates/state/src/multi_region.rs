@@ -1,0 +1,185 @@
+//! Sets of multi-Region keys: making replicas, who belongs to a set, and material that arrives.
+//!
+//! The primary alone changes the membership; every change has a higher (epoch, version) and is announced to all.
+
+use std::sync::Arc;
+
+use meridian_crypto::SealedMaterial;
+use meridian_model::{ErrorCode, KeyId, KeyState, MultiRegionKeyType, OriginType, Region, ServiceError};
+
+use crate::apply::{Draft, Outcome};
+use crate::command::{NewMaterial, ReserveReplica};
+use crate::deletion::start_window;
+use crate::key_states::Requirement;
+use crate::keys::quota_exceeded;
+use crate::links::{MaterialReference, Membership, Message, NewReplica};
+use crate::quotas::KEYS_PER_ACCOUNT;
+use crate::rows::{KeyRecord, MultiRegion, PolicyRecord, ReplicaStatus, Row};
+
+/// Commits the primary to a replica in another Region and asks that Region for it.
+///
+/// Repeating the command while the other Region has not answered changes nothing and succeeds.
+pub(crate) fn reserve_replica(draft: &mut Draft<'_>, reserve: &ReserveReplica) -> Outcome {
+    let key = draft.key(reserve.key_id)?;
+    let here = draft.state.region();
+    let Some(set) = key.multi_region.as_ref().filter(|set| set.role(here) == MultiRegionKeyType::Primary) else {
+        let message = format!("{} is not a multi-Region primary key.", draft.state.key_arn(key));
+        return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
+    };
+    draft.require(reserve.key_id, Requirement::Replicable)?;
+    match set.replicas.get(&reserve.region) {
+        Some(ReplicaStatus::Reserved) => return Ok(crate::apply::Done::Key(Arc::clone(key))),
+        Some(ReplicaStatus::Created) => return Err(replica_exists(draft, key, &reserve.region)),
+        None if &reserve.region == here => return Err(replica_exists(draft, key, here)),
+        None => {}
+    }
+    let mut changed = set.clone();
+    changed.replicas.insert(reserve.region.clone(), ReplicaStatus::Reserved);
+    changed.version += 1;
+    send_replica(draft, key, &changed, reserve);
+    Ok(draft.put_key(KeyRecord { multi_region: Some(changed), ..KeyRecord::clone(key) }))
+}
+
+/// The refusal of a second key of a set in one Region.
+fn replica_exists(draft: &Draft<'_>, key: &KeyRecord, region: &Region) -> ServiceError {
+    let arn = meridian_model::KeyArn { region: region.clone(), ..draft.state.key_arn(key) };
+    ServiceError::new(ErrorCode::AlreadyExists, format!("{arn} already exists."))
+}
+
+/// Sends the shared properties, then every version of the material.
+fn send_replica(draft: &mut Draft<'_>, key: &KeyRecord, set: &MultiRegion, reserve: &ReserveReplica) {
+    let materials: Vec<_> = draft.state.materials_of(key.key_id).map(|row| row.material_id).collect();
+    let replica = NewReplica {
+        account: key.account,
+        spec: key.spec,
+        usage: key.usage,
+        origin: key.origin,
+        materials: materials.clone(),
+        current_material: key.current_material,
+        membership: membership(key.key_id, set),
+        description: reserve.description.clone(),
+        policy: reserve.policy.clone(),
+        tags: reserve.tags.clone(),
+    };
+    draft.send(&reserve.region, Message::CreateReplica(replica));
+    for material_id in materials {
+        let reference = MaterialReference { account: key.account, key_id: key.key_id, material_id, epoch: set.epoch };
+        draft.send(&reserve.region, Message::TransferMaterial(reference));
+    }
+}
+
+/// Makes the replica that the primary in `from` asks for, or tells it why not.
+pub(crate) fn create_replica(draft: &mut Draft<'_>, from: &Region, replica: &NewReplica) {
+    let key_id = replica.membership.key_id;
+    let refusal = match draft.state.key(key_id) {
+        Some(_) => Some(ErrorCode::AlreadyExists),
+        None if draft.state.key_count(replica.account) >= KEYS_PER_ACCOUNT => Some(quota_exceeded().code),
+        None => None,
+    };
+    if let Some(code) = refusal {
+        return draft.send(from, Message::ReplicaRefused { key_id, code });
+    }
+    if let Some(policy) = &replica.policy {
+        draft.put(Row::Policy(Arc::new(PolicyRecord { key_id, policy: policy.clone() })));
+    }
+    draft.put_tags(key_id, replica.tags.clone());
+    let set = MultiRegion {
+        missing_materials: replica.materials.iter().copied().collect(),
+        ..MultiRegion::from(&replica.membership)
+    };
+    let waits_for_import = replica.origin == OriginType::External && replica.materials.is_empty();
+    draft.put_key(KeyRecord {
+        key_id,
+        account: replica.account,
+        created_at: draft.now,
+        description: replica.description.clone(),
+        spec: replica.spec,
+        usage: replica.usage,
+        origin: replica.origin,
+        state: if waits_for_import { KeyState::PendingImport } else { KeyState::Creating },
+        deletion: None,
+        current_material: replica.current_material,
+        multi_region: Some(set),
+    });
+    draft.send(from, Message::ReplicaCreated(key_id));
+}
+
+/// Stores a version of the material; the last one that was missing makes the replica usable.
+pub(crate) fn install_material(draft: &mut Draft<'_>, reference: &MaterialReference, sealed: &SealedMaterial) {
+    let Some(key) = draft.state.key(reference.key_id) else { return }; // deleted meanwhile: nothing to do
+    let Some(set) = key.multi_region.as_ref().filter(|set| set.missing_materials.contains(&reference.material_id))
+    else {
+        return; // a version that this key has, or never asked for
+    };
+    draft.put_material(reference.key_id, &NewMaterial { id: reference.material_id, sealed: sealed.clone() });
+    let mut changed = set.clone();
+    changed.missing_materials.remove(&reference.material_id);
+    let complete = changed.missing_materials.is_empty() && key.state == KeyState::Creating;
+    let state = if complete { KeyState::Enabled } else { key.state };
+    draft.put_key(KeyRecord { state, multi_region: Some(changed), ..KeyRecord::clone(key) });
+}
+
+/// Notes that the replica in `from` is there, and tells every Region of the set.
+pub(crate) fn replica_created(draft: &mut Draft<'_>, from: &Region, key_id: KeyId) {
+    change_membership(draft, key_id, |set| set.replicas.insert(from.clone(), ReplicaStatus::Created).is_some());
+}
+
+/// Notes that the replica in `from` is gone or was never made, and tells every Region of the set.
+pub(crate) fn replica_gone(draft: &mut Draft<'_>, from: &Region, key_id: KeyId) {
+    change_membership(draft, key_id, |set| set.replicas.remove(from).is_some());
+}
+
+/// Changes the membership in the primary; a replica has no say. `change` tells whether anything changed.
+fn change_membership(draft: &mut Draft<'_>, key_id: KeyId, change: impl FnOnce(&mut MultiRegion) -> bool) {
+    let Some(key) = draft.state.key(key_id) else { return };
+    let here = draft.state.region();
+    let Some(mut set) = key.multi_region.clone().filter(|set| &set.primary == here) else { return };
+    if !change(&mut set) {
+        return;
+    }
+    set.version += 1;
+    for region in set.replicas.keys() {
+        draft.send(region, Message::SetMembership(membership(key_id, &set)));
+    }
+    let last_replica_gone = key.state == KeyState::PendingReplicaDeletion && set.replicas.is_empty();
+    let changed = KeyRecord { multi_region: Some(set), ..KeyRecord::clone(key) };
+    match changed.deletion.filter(|_| last_replica_gone) {
+        Some(deletion) => draft.put_key(start_window(draft, &changed, deletion.window_days)),
+        None => draft.put_key(changed),
+    };
+}
+
+/// Takes over the membership that the primary announces, if it is newer than what is known.
+pub(crate) fn set_membership(draft: &mut Draft<'_>, from: &Region, announced: &Membership) {
+    let Some(key) = draft.state.key(announced.key_id) else { return };
+    let Some(set) = &key.multi_region else { return };
+    let is_newer = (announced.epoch, announced.version) > (set.epoch, set.version);
+    if !is_newer || &announced.primary != from {
+        return;
+    }
+    let missing_materials = set.missing_materials.clone();
+    let changed = MultiRegion { missing_materials, ..MultiRegion::from(announced) };
+    draft.put_key(KeyRecord { multi_region: Some(changed), ..KeyRecord::clone(key) });
+}
+
+fn membership(key_id: KeyId, set: &MultiRegion) -> Membership {
+    Membership {
+        key_id,
+        epoch: set.epoch,
+        version: set.version,
+        primary: set.primary.clone(),
+        replicas: set.replicas.clone(),
+    }
+}
+
+impl From<&Membership> for MultiRegion {
+    fn from(announced: &Membership) -> Self {
+        Self {
+            epoch: announced.epoch,
+            version: announced.version,
+            primary: announced.primary.clone(),
+            replicas: announced.replicas.clone(),
+            missing_materials: std::collections::BTreeSet::new(),
+        }
+    }
+}

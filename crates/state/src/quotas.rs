@@ -1,0 +1,13 @@
+//! Resource quotas of a Region (AWS KMS Developer Guide, "Resource quotas"), enforced where the resource is made.
+
+/// Customer managed keys per account and Region, in any state.
+pub const KEYS_PER_ACCOUNT: usize = 100_000;
+
+/// Customer-made aliases per key.
+pub const ALIASES_PER_KEY: usize = 50;
+
+/// User tags per key.
+pub const TAGS_PER_KEY: usize = 50;
+
+/// Keys whose deletion one tick of time completes; the rest follow with the next tick.
+pub const DELETIONS_PER_TICK: usize = 100;

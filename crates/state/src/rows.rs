@@ -1,0 +1,350 @@
+//! The rows that a Region's state consists of, their ids and their bytes.
+//!
+//! One row per resource. A value starts with the version of its encoding; the id never changes its form.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use meridian_crypto::{DomainKeyId, SealedMaterial, WrappedDomainKey};
+use meridian_model::{
+    AccountId, AliasName, KeyId, KeyMaterialId, KeySpec, KeyState, KeyUsageType, MultiRegionKeyType, OriginType,
+    Region, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::command::DecodeError;
+use crate::links::Message;
+
+/// Version of the encoding of rows that this build writes and reads.
+pub const ROW_FORMAT: u8 = 1;
+
+/// One changed row, as a storage engine sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowChange {
+    /// Id of the row.
+    pub key: Vec<u8>,
+    /// New value below 64 KiB, or `None` if the row is gone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What holds for the Region as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The latest time that any command carried; never runs backwards.
+    pub clock: Timestamp,
+}
+
+/// A KMS key of this Region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// Key ID.
+    pub key_id: KeyId,
+    /// Owner.
+    pub account: AccountId,
+    /// When the key was made in this Region.
+    pub created_at: Timestamp,
+    /// Description, 0 to 8,192 characters.
+    pub description: String,
+    /// Kind of the material; fixed for ever.
+    pub spec: KeySpec,
+    /// Purpose; fixed for ever.
+    pub usage: KeyUsageType,
+    /// Where the material comes from; fixed for ever.
+    pub origin: OriginType,
+    /// The one state that the key is in.
+    pub state: KeyState,
+    /// Set exactly while the state is `PendingDeletion` or `PendingReplicaDeletion`.
+    pub deletion: Option<Deletion>,
+    /// The version of the material that encrypts; `None` while the key waits for its material.
+    pub current_material: Option<KeyMaterialId>,
+    /// The set that the key belongs to; `None` for a single-Region key.
+    pub multi_region: Option<MultiRegion>,
+}
+
+/// A deletion that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// The waiting period, 7 to 30 days.
+    pub window_days: u32,
+    /// When the period ends; `None` while a primary waits for its replicas to be deleted first.
+    pub due: Option<Timestamp>,
+}
+
+/// What a key knows of its multi-Region set. Equal in every key of the set once announcements have arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MultiRegion {
+    /// Fencing number of primacy: grows with every change of the primary.
+    pub epoch: u64,
+    /// Grows with every change of the membership within an epoch.
+    pub version: u64,
+    /// The Region of the primary.
+    pub primary: Region,
+    /// The Regions of the replicas.
+    pub replicas: BTreeMap<Region, ReplicaStatus>,
+    /// Versions of the material that this key still waits for.
+    pub missing_materials: BTreeSet<KeyMaterialId>,
+}
+
+impl MultiRegion {
+    /// The role of the key of `region` in the set.
+    #[must_use]
+    pub fn role(&self, region: &Region) -> MultiRegionKeyType {
+        if &self.primary == region { MultiRegionKeyType::Primary } else { MultiRegionKeyType::Replica }
+    }
+
+    /// Every Region that holds a key of the set, the primary's first.
+    pub fn regions(&self) -> impl Iterator<Item = &Region> {
+        std::iter::once(&self.primary).chain(self.replicas.keys())
+    }
+}
+
+/// How far the making of a replica is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReplicaStatus {
+    /// The primary has committed to it; the other Region has not answered yet.
+    Reserved,
+    /// The other Region holds the key.
+    Created,
+}
+
+/// One version of a key's material, sealed by a domain key of this Region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaterialRecord {
+    /// The key.
+    pub key_id: KeyId,
+    /// The version.
+    pub material_id: KeyMaterialId,
+    /// When this Region got it.
+    pub created_at: Timestamp,
+    /// The sealed bytes.
+    pub sealed: SealedMaterial,
+}
+
+/// An alias.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AliasRecord {
+    /// Owner.
+    pub account: AccountId,
+    /// Name with its prefix.
+    pub name: AliasName,
+    /// The key that it names.
+    pub target: KeyId,
+    /// When the alias was made.
+    pub created_at: Timestamp,
+    /// When it was last pointed at a key.
+    pub updated_at: Timestamp,
+}
+
+/// The tags of one key: at most 50, keys of 1 to 128 and values of 0 to 256 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagsRecord {
+    /// The key.
+    pub key_id: KeyId,
+    /// Tag key to tag value.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The key policy of one key, verbatim; a key without this row has the default policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRecord {
+    /// The key.
+    pub key_id: KeyId,
+    /// The document, at most 32,768 bytes.
+    pub policy: String,
+}
+
+/// One message that waits to be delivered to a Region, or, under this Region's own name, to be published here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxRow {
+    /// The Region that it is for.
+    pub to: Region,
+    /// Its place in the link: 1, 2, 3, ... without gaps.
+    pub sequence: u64,
+    /// When the change that caused it was committed.
+    pub committed_at: Timestamp,
+    /// The message.
+    pub message: Message,
+}
+
+/// How far a link to and from one Region is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkCursor {
+    /// Sequence number of the newest message ever put into the outbox for that Region.
+    pub last_sent: u64,
+    /// Sequence number of the newest message of that Region applied here.
+    pub last_applied: u64,
+    /// Commit time, over there, of that message.
+    pub last_applied_committed_at: Timestamp,
+}
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// See [`Meta`].
+    Meta(Meta),
+    /// See [`KeyRecord`].
+    Key(Arc<KeyRecord>),
+    /// See [`MaterialRecord`].
+    Material(Arc<MaterialRecord>),
+    /// See [`AliasRecord`].
+    Alias(Arc<AliasRecord>),
+    /// See [`TagsRecord`].
+    Tags(Arc<TagsRecord>),
+    /// See [`PolicyRecord`].
+    Policy(Arc<PolicyRecord>),
+    /// See [`WrappedDomainKey`].
+    DomainKey(Arc<WrappedDomainKey>),
+    /// See [`OutboxRow`].
+    Outbox(Arc<OutboxRow>),
+    /// See [`LinkCursor`]; with the Region at the other end.
+    Cursor(Region, LinkCursor),
+}
+
+/// Names a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowId {
+    /// The one [`Meta`].
+    Meta,
+    /// A key.
+    Key(KeyId),
+    /// A version of a key's material.
+    Material(KeyId, KeyMaterialId),
+    /// An alias of an account.
+    Alias(AccountId, AliasName),
+    /// The tags of a key.
+    Tags(KeyId),
+    /// The policy of a key.
+    Policy(KeyId),
+    /// A domain key.
+    DomainKey(DomainKeyId),
+    /// A message to a Region.
+    Outbox(Region, u64),
+    /// The cursor of the link with a Region.
+    Cursor(Region),
+}
+
+/// A change of one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The row is new or replaced.
+    Put(Row),
+    /// The row is gone.
+    Delete(RowId),
+}
+
+impl Row {
+    /// The id of the row.
+    #[must_use]
+    pub fn id(&self) -> RowId {
+        match self {
+            Self::Meta(_) => RowId::Meta,
+            Self::Key(row) => RowId::Key(row.key_id),
+            Self::Material(row) => RowId::Material(row.key_id, row.material_id),
+            Self::Alias(row) => RowId::Alias(row.account, row.name.clone()),
+            Self::Tags(row) => RowId::Tags(row.key_id),
+            Self::Policy(row) => RowId::Policy(row.key_id),
+            Self::DomainKey(row) => RowId::DomainKey(row.id),
+            Self::Outbox(row) => RowId::Outbox(row.to.clone(), row.sequence),
+            Self::Cursor(region, _) => RowId::Cursor(region.clone()),
+        }
+    }
+
+    /// The bytes of the row.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Meta(row) => encode(row),
+            Self::Key(row) => encode(row),
+            Self::Material(row) => encode(row),
+            Self::Alias(row) => encode(row),
+            Self::Tags(row) => encode(row),
+            Self::Policy(row) => encode(row),
+            Self::DomainKey(row) => encode(row),
+            Self::Outbox(row) => encode(row),
+            Self::Cursor(region, row) => encode(&(region, row)),
+        }
+    }
+
+    /// The row that `id` and `value` stand for.
+    ///
+    /// # Errors
+    /// If the table or the version of the encoding is unknown, or the bytes are not such a row.
+    pub fn decode(id: &[u8], value: &[u8]) -> Result<Self, DecodeError> {
+        let table = *id.first().ok_or(DecodeError::Truncated)?;
+        let row = match table {
+            table::META => Self::Meta(decode(value)?),
+            table::KEY => Self::Key(Arc::new(decode(value)?)),
+            table::MATERIAL => Self::Material(Arc::new(decode(value)?)),
+            table::ALIAS => Self::Alias(Arc::new(decode(value)?)),
+            table::TAGS => Self::Tags(Arc::new(decode(value)?)),
+            table::POLICY => Self::Policy(Arc::new(decode(value)?)),
+            table::DOMAIN_KEY => Self::DomainKey(Arc::new(decode(value)?)),
+            table::OUTBOX => Self::Outbox(Arc::new(decode(value)?)),
+            table::CURSOR => decode(value).map(|(region, cursor)| Self::Cursor(region, cursor))?,
+            unknown => return Err(DecodeError::UnknownTable(unknown)),
+        };
+        if row.id().encode() == id { Ok(row) } else { Err(DecodeError::MisplacedRow) }
+    }
+}
+
+impl RowId {
+    /// The bytes of the id: the table, then the key of the row in a form without ambiguity.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Meta => vec![table::META],
+            Self::Key(key_id) => joined(table::KEY, &[&key_id.to_bytes()]),
+            Self::Material(key_id, material) => joined(table::MATERIAL, &[&key_id.to_bytes(), material.as_bytes()]),
+            Self::Alias(account, name) => {
+                joined(table::ALIAS, &[account.to_string().as_bytes(), name.as_str().as_bytes()])
+            }
+            Self::Tags(key_id) => joined(table::TAGS, &[&key_id.to_bytes()]),
+            Self::Policy(key_id) => joined(table::POLICY, &[&key_id.to_bytes()]),
+            Self::DomainKey(id) => joined(table::DOMAIN_KEY, &[&id.0]),
+            Self::Outbox(region, sequence) => {
+                joined(table::OUTBOX, &[region.as_str().as_bytes(), &[0], &sequence.to_be_bytes()])
+            }
+            Self::Cursor(region) => joined(table::CURSOR, &[region.as_str().as_bytes()]),
+        }
+    }
+}
+
+impl Change {
+    /// The change as a storage engine sees it.
+    #[must_use]
+    pub fn encode(&self) -> RowChange {
+        match self {
+            Self::Put(row) => RowChange { key: row.id().encode(), value: Some(row.encode()) },
+            Self::Delete(id) => RowChange { key: id.encode(), value: None },
+        }
+    }
+}
+
+fn joined(table: u8, parts: &[&[u8]]) -> Vec<u8> {
+    std::iter::once(table).chain(parts.iter().flat_map(|part| part.iter().copied())).collect()
+}
+
+fn encode(row: &impl Serialize) -> Vec<u8> {
+    postcard::to_extend(row, vec![ROW_FORMAT]).expect("rows hold nothing that postcard cannot encode")
+}
+
+fn decode<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, DecodeError> {
+    match value.split_first() {
+        Some((&ROW_FORMAT, bytes)) => Ok(postcard::from_bytes(bytes)?),
+        Some((version, _)) => Err(DecodeError::UnknownVersion(*version)),
+        None => Err(DecodeError::Truncated),
+    }
+}
+
+/// First byte of a row's id. A number is never given a second meaning.
+mod table {
+    pub(super) const META: u8 = 1;
+    pub(super) const KEY: u8 = 2;
+    pub(super) const MATERIAL: u8 = 3;
+    pub(super) const ALIAS: u8 = 4;
+    pub(super) const TAGS: u8 = 5;
+    pub(super) const POLICY: u8 = 6;
+    pub(super) const DOMAIN_KEY: u8 = 7;
+    pub(super) const OUTBOX: u8 = 8;
+    pub(super) const CURSOR: u8 = 9;
+}
