@@ -1,0 +1,45 @@
+//! The actions of the service as types, so that a permission for one can never serve as a permission for another.
+
+/// Something that a policy may allow: `kms:<NAME>`.
+pub trait Action {
+    /// The name of the action without its `kms:` prefix.
+    const NAME: &'static str;
+}
+
+macro_rules! actions {
+    ($($name:ident),+ $(,)?) => {$(
+        /// Permission action of the operation of the same name.
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+
+        impl Action for $name {
+            const NAME: &'static str = stringify!($name);
+        }
+    )+};
+}
+
+actions!(
+    CancelKeyDeletion,
+    CreateAlias,
+    Decrypt,
+    DeleteAlias,
+    DescribeKey,
+    DisableKey,
+    EnableKey,
+    Encrypt,
+    GenerateDataKey,
+    GenerateDataKeyWithoutPlaintext,
+    GetKeyPolicy,
+    ListAliases,
+    ListKeyPolicies,
+    ListResourceTags,
+    PutKeyPolicy,
+    ReEncryptFrom,
+    ReEncryptTo,
+    ReplicateKey,
+    ScheduleKeyDeletion,
+    TagResource,
+    UntagResource,
+    UpdateAlias,
+    UpdateKeyDescription,
+);
