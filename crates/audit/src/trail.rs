@@ -1,0 +1,291 @@
+//! The trail of one node: every record is in the file before the answer it belongs to is sent.
+//!
+//! [`Trail::record`] turns a record into text and queues it; a thread of the trail's own chains and writes whatever has
+//! come together with one `write(2)`, then releases the waiting answers. A crash of the process therefore loses no
+//! record of an answered request. Power loss may lose the last [`TrailConfig::sync_interval`]: a second thread syncs the
+//! files at that interval, and [`Trail::close`] once more; a sync per record would cost more than the operation it tells of.
+//!
+//! Always true: a record that could not be written is an error of its request, which must then not be answered with
+//! its result. The queue is bounded in bytes; when it is full, requests wait.
+
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::chain::Head;
+use crate::record::AuditRecord;
+use crate::recovery::{self, Recovery};
+use crate::writer::{self, Job, Message, Writer};
+
+/// Where and how a trail is kept.
+#[derive(Clone, Debug)]
+pub struct TrailConfig {
+    /// The directory, of this trail alone.
+    pub directory: PathBuf,
+    /// Whose trail it is, such as `us-east-1/1`; part of the chain.
+    pub node: String,
+    /// A file this long is followed by a new one.
+    pub rotate_bytes: u64,
+    /// The most time that passes between a record's write and its sync to the disk.
+    pub sync_interval: Duration,
+    /// How many bytes of records may wait to be written; never less than one record of the greatest length.
+    pub queue_bytes_max: u32,
+}
+
+impl TrailConfig {
+    /// The defaults: files of 256 MiB, a sync every second, 64 MiB of waiting records.
+    pub fn new(directory: impl Into<PathBuf>, node: impl Into<String>) -> Self {
+        Self {
+            directory: directory.into(),
+            node: node.into(),
+            rotate_bytes: 256 << 20,
+            sync_interval: Duration::from_secs(1),
+            queue_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// Why a trail cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file or directory cannot be used.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process, or another trail of this one, writes here.
+    #[error("{} is in use", directory.display())]
+    InUse {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The directory holds the trail of another node.
+    #[error("{} belongs to the trail of node {found}", path.display())]
+    OtherNode {
+        /// The newest file.
+        path: PathBuf,
+        /// The node in its header.
+        found: String,
+    },
+}
+
+/// Why a record is not in the trail. The request it belongs to must fail.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TrailError {
+    /// The file could not be written. Later records are tried again.
+    #[error("the audit trail cannot be written")]
+    Write(#[source] Arc<io::Error>),
+    /// A sync failed, so that earlier records may be lost. Nothing is recorded until the node has been restarted.
+    #[error("the audit trail could not be synced to its disk")]
+    Unsynced,
+    /// The record is longer than a line may be.
+    #[error("an audit record of {bytes} bytes exceeds the limit of {limit}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The trail was closed.
+    #[error("the audit trail is closed")]
+    Closed,
+}
+
+/// The trail of one node, open for writing.
+#[derive(Debug)]
+pub struct Trail {
+    sender: mpsc::UnboundedSender<Message>, // bounded by `room`
+    room: Arc<Semaphore>,
+    shared: Arc<Shared>,
+    recovery: Recovery,
+}
+
+impl Trail {
+    /// Opens the trail in `config.directory`, continuing the chain that is there. Blocks while it reads the newest file.
+    ///
+    /// # Errors
+    /// [`OpenError`]; damage that a crash left behind is no error, see [`Trail::recovery`].
+    pub fn open(config: TrailConfig) -> Result<Self, OpenError> {
+        recovery::create_directory(&config.directory)?;
+        let lock = lock(&config)?;
+        let opened = recovery::open(&config.directory, &config.node)?;
+        report(&opened.recovery);
+        let shared = Arc::new(Shared::starting_at(opened.recovery.head));
+        let queue_bytes = (config.queue_bytes_max as usize).max(RECORD_BYTES_MAX);
+        let room = Arc::new(Semaphore::new(units(queue_bytes) as usize));
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let writer = Writer::new(config, opened.recovery.head, opened.current, Arc::clone(&shared), Arc::clone(&room));
+        writer::start(writer, receiver, lock)?;
+        Ok(Self { sender, room, shared, recovery: opened.recovery })
+    }
+
+    /// Queues `record`; the future resolves once it is in the file.
+    ///
+    /// Unless the queue is full, the record is queued before this function returns, and will be written even if the
+    /// future is dropped.
+    ///
+    /// # Errors
+    /// [`TrailError`]; the request must then be answered with an error of the service.
+    pub fn record(&self, record: &AuditRecord<'_>) -> impl Future<Output = Result<(), TrailError>> + Send + use<> {
+        let mut text = Vec::with_capacity(RECORD_BYTES_TYPICAL);
+        record.write(&mut text);
+        let queued = self.queue_now(text);
+        let (sender, room) = (self.sender.clone(), Arc::clone(&self.room));
+        async move {
+            let done = match queued {
+                Ok(done) => done,
+                Err(Refused::Final(error)) => return Err(error),
+                Err(Refused::Full(text)) => {
+                    let units = units(text.len());
+                    room.acquire_many(units).await.map_err(|_| TrailError::Closed)?.forget();
+                    send(&sender, text, units)?
+                }
+            };
+            done.await.unwrap_or(Err(TrailError::Closed))
+        }
+    }
+
+    /// Where the chain ends now. Keep it elsewhere to be able to prove later that the trail still contains it.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        *self.shared.head.lock().expect("no holder of this lock panics")
+    }
+
+    /// Whether the last write and the last sync succeeded; a node that cannot record is not ready.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.shared.writable.load(Ordering::Relaxed) && !self.shared.unsynced.load(Ordering::Relaxed)
+    }
+
+    /// What was found when the trail was opened.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// Adds the trail's counters to `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        let counts = &self.shared.counts;
+        registry.register("audit_records", "Audit records written", counts.records.clone());
+        registry.register("audit_bytes", "Bytes of audit records written", counts.bytes.clone());
+        registry.register("audit_writes", "Group writes to the audit trail", counts.writes.clone());
+        registry.register("audit_failures", "Audit records that could not be written", counts.failures.clone());
+    }
+
+    /// Writes what is queued, syncs it to the disk and ends the trail. Records that come later are refused.
+    ///
+    /// # Errors
+    /// [`TrailError::Write`] or [`TrailError::Unsynced`] if the last records may not be on the disk.
+    pub async fn close(&self) -> Result<(), TrailError> {
+        let (done, closed) = oneshot::channel();
+        self.sender.send(Message::Close(done)).map_err(|_| TrailError::Closed)?;
+        closed.await.unwrap_or(Err(TrailError::Closed))
+    }
+
+    fn queue_now(&self, text: Vec<u8>) -> Result<Outcome, Refused> {
+        if text.len() > RECORD_BYTES_MAX {
+            let error = TrailError::TooLong { bytes: text.len(), limit: RECORD_BYTES_MAX };
+            return Err(Refused::Final(error));
+        }
+        let units = units(text.len());
+        let Ok(permit) = self.room.try_acquire_many(units) else { return Err(Refused::Full(text)) };
+        permit.forget();
+        send(&self.sender, text, units).map_err(Refused::Final)
+    }
+}
+
+/// Why a record could not be queued at once.
+enum Refused {
+    Full(Vec<u8>),
+    Final(TrailError),
+}
+
+type Outcome = oneshot::Receiver<Result<(), TrailError>>;
+
+fn send(sender: &mpsc::UnboundedSender<Message>, text: Vec<u8>, units: u32) -> Result<Outcome, TrailError> {
+    let (done, outcome) = oneshot::channel();
+    sender.send(Message::Write(Job { text, units, done })).map_err(|_| TrailError::Closed)?;
+    Ok(outcome)
+}
+
+/// What the threads of a trail and its handle share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) head: std::sync::Mutex<Head>,
+    pub(crate) writable: AtomicBool,
+    pub(crate) unsynced: AtomicBool,
+    /// Grows with every write, so that the syncing thread knows whether there is anything to do.
+    pub(crate) written: AtomicU64,
+    pub(crate) counts: Counts,
+}
+
+impl Shared {
+    pub(crate) fn starting_at(head: Head) -> Self {
+        Self {
+            head: head.into(),
+            writable: AtomicBool::new(true),
+            unsynced: AtomicBool::new(false),
+            written: AtomicU64::new(0),
+            counts: Counts::default(),
+        }
+    }
+}
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) records: Counter,
+    pub(crate) bytes: Counter,
+    pub(crate) writes: Counter,
+    pub(crate) failures: Counter,
+}
+
+impl From<recovery::RecoverError> for OpenError {
+    fn from(error: recovery::RecoverError) -> Self {
+        match error {
+            recovery::RecoverError::Io { path, source } => Self::Io { path, source },
+            recovery::RecoverError::OtherNode { path, found } => Self::OtherNode { path, found },
+        }
+    }
+}
+
+fn lock(config: &TrailConfig) -> Result<File, OpenError> {
+    let path = config.directory.join("lock");
+    let opened = recovery::append_options().create(true).open(&path);
+    let file = opened.map_err(|source| OpenError::Io { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse { directory: config.directory.clone() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+    }
+}
+
+fn report(recovery: &Recovery) {
+    if let Some(file) = &recovery.set_aside {
+        tracing::warn!(file = %file.display(), "a half-written end of the audit trail was set aside");
+    }
+    if let Some(damage) = &recovery.damage {
+        tracing::error!(%damage, head = %recovery.head, "the audit trail is damaged; it continues in a new file");
+    }
+}
+
+/// The room that `bytes` take in the queue, which is counted in units so that a semaphore's permits suffice.
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT_BYTES)).expect("a record is bounded, and so is the queue")
+}
+
+const UNIT_BYTES: usize = 1024;
+const RECORD_BYTES_TYPICAL: usize = 1536;
+/// A request body is at most 1 MiB, and escaping makes its text no longer than it was.
+const RECORD_BYTES_MAX: usize = 2 << 20;
