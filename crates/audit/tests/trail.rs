@@ -195,10 +195,11 @@ async fn damage_before_the_end_stays_visible_while_the_chain_goes_on() {
     assert_eq!(fault(directory.path(), None), (3, Fault::WrongHash { sequence: 2 }));
 }
 
+type Edit = Box<dyn Fn(String) -> String>;
+
 #[tokio::test]
 async fn every_kind_of_tampering_is_found() {
     let line = |text: &str, number: usize| text.lines().nth(number).unwrap().to_owned() + "\n";
-    type Edit = Box<dyn Fn(String) -> String>;
     let cases: [(&str, Edit, u64); 6] = [
         ("changed", Box::new(|text| text.replacen("\"readOnly\":true", "\"readOnly\":null", 1)), 2),
         ("dropped", Box::new(move |text| text.replace(&line(&text, 2), "")), 3),
@@ -219,7 +220,7 @@ async fn every_kind_of_tampering_is_found() {
 async fn a_cut_end_is_found_by_a_noted_head_only() {
     let directory = tempfile::tempdir().unwrap();
     let head = written(directory.path(), 0..3).await;
-    edit(directory.path(), |text| text.lines().take(3).map(|line| format!("{line}\n")).collect());
+    edit(directory.path(), |text| text.split_inclusive('\n').take(3).collect());
     assert_eq!(verify(directory.path(), None).unwrap().records, 2);
     assert!(matches!(fault(directory.path(), Some(head)).1, Fault::HeadMissing { expected, .. } if expected == head));
 }
