@@ -1,5 +1,43 @@
-//! Algorithms, key hierarchy and ciphertext format of the service. No I/O.
+//! Cryptography of the service: secrets in memory, keys under keys, the ciphertext format, transport between Regions.
+//!
+//! This is the only crate that names algorithms. It does no I/O and reads no clock; randomness comes from the operating
+//! system's generator through [`random`] alone. What it leaves out: who may use a key (`policy`), which key is usable
+//! (`state`), and where a root key is kept (`storage`).
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`secret`] | bytes that nobody may print, copy, compare or serialise; wiped when dropped |
+//! | [`random`] | the operating system's generator |
+//! | [`aead`], [`mac`], [`kdf`] | AES-256-GCM, HMAC-SHA-256, key derivation of NIST SP 800-108 |
+//! | [`hierarchy`] | root key, domain keys, key material |
+//! | [`sealed`] | the forms in which key bytes may be stored |
+//! | [`ciphertext`] | the self-describing ciphertext blob of symmetric encryption keys |
+//! | [`transport`] | key material on its way to another Region (HPKE with X-Wing) |
+//! | [`region_identity`] | the signature key of a Region |
+//! | [`labels`] | every domain-separation label, in one place |
+//! | [`process`] | keeping secrets out of core dumps |
 
+pub mod aead;
+mod canonical;
+pub mod ciphertext;
+pub mod hierarchy;
+pub mod kdf;
+pub mod labels;
+#[allow(unsafe_code)] // the one module of the workspace that needs it; see its opening comment
+mod locked;
+pub mod mac;
+pub mod process;
+pub mod random;
+pub mod region_identity;
 pub mod sealed;
+pub mod secret;
+pub mod transport;
 
+pub use ciphertext::{CiphertextHeader, EncryptError, InvalidCiphertext, MaterialCipher};
+pub use hierarchy::{DomainKey, KeyMaterial, MaterialBinding, RootKey, UnsealError};
+pub use locked::{LockingStatus, locking_status};
+pub use random::RandomError;
+pub use region_identity::{RegionKeyError, RegionSigner, RegionVerifier, SignatureRefused};
 pub use sealed::{DomainKeyId, SealedMaterial, WrappedDomainKey};
+pub use secret::{Secret, SecretBytes};
+pub use transport::{SealedEnvelope, TransportBinding, TransportError, TransportKeyPair, TransportPublicKey};

@@ -1,12 +1,26 @@
 //! Sealed forms: the only shapes in which key bytes may be stored, logged by Raft, backed up or sent.
 
+use std::fmt;
+
 use meridian_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Id of a domain key: 16 random bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DomainKeyId(pub [u8; 16]);
+
+impl fmt::Display for DomainKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for DomainKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 /// A domain key wrapped by the Region's root key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

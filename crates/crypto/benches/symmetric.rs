@@ -1,0 +1,3 @@
+//! Speed of the symmetric path.
+
+fn main() {}

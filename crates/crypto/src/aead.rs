@@ -1,0 +1,76 @@
+//! AES-256-GCM with 96-bit nonces and 128-bit tags (NIST SP 800-38D): the only cipher of the service.
+//!
+//! Always true: nothing of a plaintext is given out before its tag was found right.
+
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use aes_gcm::{Aes256Gcm, Key, Nonce, Tag};
+
+use crate::SecretBytes;
+
+/// Length of a key in bytes.
+pub const KEY_LEN: usize = 32;
+/// Length of a nonce in bytes.
+pub const NONCE_LEN: usize = 12;
+/// Length of a tag in bytes.
+pub const TAG_LEN: usize = 16;
+
+/// The ciphertext, its associated data, its nonce or the key is not the one it was sealed with. Which one, nobody learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the ciphertext is not authentic")]
+pub struct NotAuthentic;
+
+/// An expanded AES-256-GCM key, wiped when dropped.
+///
+/// The caller keeps nonces from repeating under one key: at most 2^32 random ones (SP 800-38D, section 8.3).
+#[derive(Debug)]
+pub struct AeadKey(Aes256Gcm);
+
+impl AeadKey {
+    /// Expands `key`. Costs about as much as sealing 32 bytes.
+    #[must_use]
+    pub fn new(key: &[u8; KEY_LEN]) -> Self {
+        Self(Aes256Gcm::new(<&Key<Aes256Gcm>>::from(key)))
+    }
+
+    /// Encrypts `plaintext` and appends the tag: [`TAG_LEN`] bytes longer.
+    #[must_use]
+    pub fn seal(&self, nonce: &[u8; NONCE_LEN], associated_data: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let mut sealed = Vec::with_capacity(plaintext.len() + TAG_LEN);
+        sealed.extend_from_slice(plaintext);
+        let tag = self.seal_in_place(nonce, associated_data, &mut sealed);
+        sealed.extend_from_slice(&tag);
+        sealed
+    }
+
+    /// Decrypts what [`AeadKey::seal`] made.
+    ///
+    /// # Errors
+    /// If anything is not as it was when sealing.
+    pub fn open(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        associated_data: &[u8],
+        sealed: &[u8],
+    ) -> Result<SecretBytes, NotAuthentic> {
+        let (body, tag) = sealed.split_last_chunk::<TAG_LEN>().ok_or(NotAuthentic)?;
+        SecretBytes::try_init(body.len(), |buffer| {
+            buffer.copy_from_slice(body);
+            self.0
+                .decrypt_inout_detached(<&Nonce<_>>::from(nonce), associated_data, buffer.into(), <&Tag>::from(tag))
+                .map_err(|_| NotAuthentic)
+        })
+    }
+
+    /// Encrypts `buffer` where it is and returns the tag.
+    pub(crate) fn seal_in_place(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        associated_data: &[u8],
+        buffer: &mut [u8],
+    ) -> [u8; TAG_LEN] {
+        self.0
+            .encrypt_inout_detached(<&Nonce<_>>::from(nonce), associated_data, buffer.into())
+            .expect("AES-GCM refuses only lengths from 64 GiB on, and no slice of ours is that long")
+            .into()
+    }
+}
