@@ -78,6 +78,10 @@ wire_enums! {
     AlgorithmSpec { RsaesPkcs1V15 = "RSAES_PKCS1_V1_5", RsaesOaepSha1 = "RSAES_OAEP_SHA_1", RsaesOaepSha256 = "RSAES_OAEP_SHA_256", RsaAesKeyWrapSha1 = "RSA_AES_KEY_WRAP_SHA_1", RsaAesKeyWrapSha256 = "RSA_AES_KEY_WRAP_SHA_256", Sm2pke = "SM2PKE" }
     /// Spec under its deprecated member name; the values of [`KeySpec`] up to SM2.
     CustomerMasterKeySpec { Rsa2048 = "RSA_2048", Rsa3072 = "RSA_3072", Rsa4096 = "RSA_4096", EccNistP256 = "ECC_NIST_P256", EccNistP384 = "ECC_NIST_P384", EccNistP521 = "ECC_NIST_P521", EccSecgP256k1 = "ECC_SECG_P256K1", SymmetricDefault = "SYMMETRIC_DEFAULT", Hmac224 = "HMAC_224", Hmac256 = "HMAC_256", Hmac384 = "HMAC_384", Hmac512 = "HMAC_512", Sm2 = "SM2" }
+    /// Why a custom key store is not connected to its backing key store.
+    ConnectionErrorCodeType { InvalidCredentials = "INVALID_CREDENTIALS", ClusterNotFound = "CLUSTER_NOT_FOUND", NetworkErrors = "NETWORK_ERRORS", InternalError = "INTERNAL_ERROR", InsufficientCloudhsmHsms = "INSUFFICIENT_CLOUDHSM_HSMS", UserLockedOut = "USER_LOCKED_OUT", UserNotFound = "USER_NOT_FOUND", UserLoggedIn = "USER_LOGGED_IN", SubnetNotFound = "SUBNET_NOT_FOUND", InsufficientFreeAddressesInSubnet = "INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET", XksProxyAccessDenied = "XKS_PROXY_ACCESS_DENIED", XksProxyNotReachable = "XKS_PROXY_NOT_REACHABLE", XksVpcEndpointServiceNotFound = "XKS_VPC_ENDPOINT_SERVICE_NOT_FOUND", XksProxyInvalidResponse = "XKS_PROXY_INVALID_RESPONSE", XksProxyInvalidConfiguration = "XKS_PROXY_INVALID_CONFIGURATION", XksVpcEndpointServiceInvalidConfiguration = "XKS_VPC_ENDPOINT_SERVICE_INVALID_CONFIGURATION", XksProxyTimedOut = "XKS_PROXY_TIMED_OUT", XksProxyInvalidTlsConfiguration = "XKS_PROXY_INVALID_TLS_CONFIGURATION" }
+    /// Where a custom key store stands in being connected.
+    ConnectionStateType { Connected = "CONNECTED", Connecting = "CONNECTING", Failed = "FAILED", Disconnected = "DISCONNECTED", Disconnecting = "DISCONNECTING" }
     /// Kind of a custom key store.
     CustomKeyStoreType { AwsCloudhsm = "AWS_CLOUDHSM", ExternalKeyStore = "EXTERNAL_KEY_STORE" }
     /// Kind of a data key pair.
@@ -104,6 +108,8 @@ wire_enums! {
     KeyAgreementAlgorithmSpec { Ecdh = "ECDH" }
     /// How a response is encrypted for an attested recipient.
     KeyEncryptionMechanism { RsaesOaepSha256 = "RSAES_OAEP_SHA_256" }
+    /// An operation whose last use is kept.
+    KeyLastUsageTrackingOperation { Decrypt = "Decrypt", DeriveSharedSecret = "DeriveSharedSecret", Encrypt = "Encrypt", GenerateDataKey = "GenerateDataKey", GenerateDataKeyPair = "GenerateDataKeyPair", GenerateDataKeyPairWithoutPlaintext = "GenerateDataKeyPairWithoutPlaintext", GenerateDataKeyWithoutPlaintext = "GenerateDataKeyWithoutPlaintext", GenerateMac = "GenerateMac", ReEncrypt = "ReEncrypt", Sign = "Sign", Verify = "Verify", VerifyMac = "VerifyMac", Encapsulate = "Encapsulate", Decapsulate = "Decapsulate" }
     /// Who manages a key.
     KeyManagerType { Aws = "AWS", Customer = "CUSTOMER" }
     /// Where a version of key material stands in its life.

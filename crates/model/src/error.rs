@@ -33,22 +33,38 @@ macro_rules! error_codes {
 error_codes! {
     AccessDenied = "AccessDeniedException", 400;
     AlreadyExists = "AlreadyExistsException", 400;
+    CloudHsmClusterInUse = "CloudHsmClusterInUseException", 400;
+    CloudHsmClusterInvalidConfiguration = "CloudHsmClusterInvalidConfigurationException", 400;
+    CloudHsmClusterNotActive = "CloudHsmClusterNotActiveException", 400;
+    CloudHsmClusterNotFound = "CloudHsmClusterNotFoundException", 400;
+    CloudHsmClusterNotRelated = "CloudHsmClusterNotRelatedException", 400;
     Conflict = "ConflictException", 400;
+    CustomKeyStoreHasCmks = "CustomKeyStoreHasCMKsException", 400;
+    CustomKeyStoreInvalidState = "CustomKeyStoreInvalidStateException", 400;
+    CustomKeyStoreNameInUse = "CustomKeyStoreNameInUseException", 400;
+    CustomKeyStoreNotFound = "CustomKeyStoreNotFoundException", 400;
     DependencyTimeout = "DependencyTimeoutException", 503;
     Disabled = "DisabledException", 400;
     DryRunOperation = "DryRunOperationException", 412;
+    ExpiredImportToken = "ExpiredImportTokenException", 400;
     ExpiredToken = "ExpiredTokenException", 400;
     IncompleteSignature = "IncompleteSignatureException", 400;
     IncorrectKey = "IncorrectKeyException", 400;
+    IncorrectKeyMaterial = "IncorrectKeyMaterialException", 400;
+    IncorrectTrustAnchor = "IncorrectTrustAnchorException", 400;
     InvalidAliasName = "InvalidAliasNameException", 400;
     InvalidArn = "InvalidArnException", 400;
     InvalidCiphertext = "InvalidCiphertextException", 400;
+    InvalidGrantId = "InvalidGrantIdException", 400;
     InvalidGrantToken = "InvalidGrantTokenException", 400;
+    InvalidImportToken = "InvalidImportTokenException", 400;
     InvalidKeyUsage = "InvalidKeyUsageException", 400;
     InvalidMarker = "InvalidMarkerException", 400;
     InvalidSignature = "InvalidSignatureException", 400;
     KeyUnavailable = "KeyUnavailableException", 500;
     KmsInternal = "KMSInternalException", 500;
+    KmsInvalidMac = "KMSInvalidMacException", 400;
+    KmsInvalidSignature = "KMSInvalidSignatureException", 400;
     KmsInvalidState = "KMSInvalidStateException", 400;
     LimitExceeded = "LimitExceededException", 400;
     MalformedPolicyDocument = "MalformedPolicyDocumentException", 400;
@@ -64,6 +80,18 @@ error_codes! {
     UnrecognizedClient = "UnrecognizedClientException", 400;
     UnsupportedOperation = "UnsupportedOperationException", 400;
     Validation = "ValidationException", 400;
+    XksKeyAlreadyInUse = "XksKeyAlreadyInUseException", 400;
+    XksKeyInvalidConfiguration = "XksKeyInvalidConfigurationException", 400;
+    XksKeyNotFound = "XksKeyNotFoundException", 400;
+    XksProxyIncorrectAuthenticationCredential = "XksProxyIncorrectAuthenticationCredentialException", 400;
+    XksProxyInvalidConfiguration = "XksProxyInvalidConfigurationException", 400;
+    XksProxyInvalidResponse = "XksProxyInvalidResponseException", 400;
+    XksProxyUriEndpointInUse = "XksProxyUriEndpointInUseException", 400;
+    XksProxyUriInUse = "XksProxyUriInUseException", 400;
+    XksProxyUriUnreachable = "XksProxyUriUnreachableException", 400;
+    XksProxyVpcEndpointServiceInUse = "XksProxyVpcEndpointServiceInUseException", 400;
+    XksProxyVpcEndpointServiceInvalidConfiguration = "XksProxyVpcEndpointServiceInvalidConfigurationException", 400;
+    XksProxyVpcEndpointServiceNotFound = "XksProxyVpcEndpointServiceNotFoundException", 400;
 }
 
 impl fmt::Display for ErrorCode {
