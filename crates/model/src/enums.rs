@@ -102,7 +102,7 @@ wire_enums! {
     ImportState { Imported = "IMPORTED", PendingImport = "PENDING_IMPORT" }
     /// Whether an import brings new material or restores former material.
     ImportType { NewKeyMaterial = "NEW_KEY_MATERIAL", ExistingKeyMaterial = "EXISTING_KEY_MATERIAL" }
-    /// What ListKeyRotations lists.
+    /// What `ListKeyRotations` lists.
     IncludeKeyMaterial { AllKeyMaterial = "ALL_KEY_MATERIAL", RotationsOnly = "ROTATIONS_ONLY" }
     /// Algorithm of a key agreement.
     KeyAgreementAlgorithmSpec { Ecdh = "ECDH" }
