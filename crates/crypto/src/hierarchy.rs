@@ -13,7 +13,7 @@ use crate::canonical::Canonical;
 use crate::mac::MacKey;
 use crate::random::{self, RandomError};
 use crate::sealed::{DomainKeyId, SealedMaterial, WrappedDomainKey};
-use crate::secret::{Secret, SecretBytes};
+use crate::secret::{AEAD_STACK, Secret, SecretBytes, on_wiped_stack};
 use crate::{kdf, labels};
 
 /// Something wrapped or sealed does not open here.
@@ -83,7 +83,8 @@ impl RootKey {
     ) -> Result<WrappedDomainKey, RandomError> {
         let nonce = random::random_bytes()?;
         let bound = domain_key_binding(key.id, region, created_at);
-        let ciphertext = self.wrapping_key().seal(&nonce, &bound, key.key.expose());
+        let seal = || self.wrapping_key().seal(&nonce, &bound, key.key.expose());
+        let ciphertext = on_wiped_stack::<AEAD_STACK, _>(seal);
         Ok(WrappedDomainKey { id: key.id, created_at, nonce, ciphertext })
     }
 
@@ -93,9 +94,10 @@ impl RootKey {
     /// [`UnsealError::NotAuthentic`] if any part of it differs, or another root key or Region wrapped it.
     pub fn unwrap(&self, wrapped: &WrappedDomainKey, region: &Region) -> Result<DomainKey, UnsealError> {
         let bound = domain_key_binding(wrapped.id, region, wrapped.created_at);
-        let opened = self.wrapping_key().open(&wrapped.nonce, &bound, &wrapped.ciphertext)?;
-        let bytes = opened.expose().try_into().map_err(|_| UnsealError::NotAuthentic)?;
-        Ok(DomainKey { id: wrapped.id, key: Secret::init(|key| *key = bytes) })
+        let open = || self.wrapping_key().open(&wrapped.nonce, &bound, &wrapped.ciphertext);
+        let opened = on_wiped_stack::<AEAD_STACK, _>(open)?;
+        let bytes: &[u8; KEY_LEN] = opened.expose().try_into().map_err(|_| UnsealError::NotAuthentic)?;
+        Ok(DomainKey { id: wrapped.id, key: Secret::init(|key| key.copy_from_slice(bytes)) })
     }
 
     /// The root key itself encrypts nothing: what it is used for gets a key of its own.
@@ -134,8 +136,9 @@ impl DomainKey {
     /// If the generator fails.
     pub fn seal(&self, material: &KeyMaterial, binding: &MaterialBinding) -> Result<SealedMaterial, RandomError> {
         let nonce = random::random_bytes()?;
-        let ciphertext =
-            AeadKey::new(self.key.expose()).seal(&nonce, &binding.sealed_by(self.id), material.encode().expose());
+        let (bound, encoded) = (binding.sealed_by(self.id), material.encode());
+        let seal = || AeadKey::new(self.key.expose()).seal(&nonce, &bound, encoded.expose());
+        let ciphertext = on_wiped_stack::<AEAD_STACK, _>(seal);
         Ok(SealedMaterial { domain_key_id: self.id, nonce, ciphertext })
     }
 
@@ -147,8 +150,9 @@ impl DomainKey {
         if sealed.domain_key_id != self.id {
             return Err(UnsealError::OtherDomainKey { sealed_by: sealed.domain_key_id, opened_by: self.id });
         }
-        let key = AeadKey::new(self.key.expose());
-        KeyMaterial::decode(&key.open(&sealed.nonce, &binding.sealed_by(self.id), &sealed.ciphertext)?)
+        let bound = binding.sealed_by(self.id);
+        let open = || AeadKey::new(self.key.expose()).open(&sealed.nonce, &bound, &sealed.ciphertext);
+        KeyMaterial::decode(&on_wiped_stack::<AEAD_STACK, _>(open)?)
     }
 }
 

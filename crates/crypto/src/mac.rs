@@ -5,6 +5,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::locked::LockedBox;
+use crate::secret::{AEAD_STACK, on_wiped_stack};
 
 /// Length of a full tag in bytes.
 pub const MAC_LEN: usize = 32;
@@ -18,8 +19,10 @@ impl MacKey {
     /// Prepares `key`, which may have any length; 32 bytes and more give full strength.
     #[must_use]
     pub fn new(key: &[u8]) -> Self {
-        let prepared = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-        Self(LockedBox::new(prepared))
+        on_wiped_stack::<AEAD_STACK, _>(|| {
+            let prepared = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+            Self(LockedBox::new(prepared))
+        })
     }
 
     /// The tag of `parts` one after the other. The caller makes sure that their boundaries are unambiguous.

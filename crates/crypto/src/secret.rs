@@ -143,6 +143,23 @@ impl ConstantTimeEq for SecretBytes {
     }
 }
 
+/// Runs `work` and then overwrites the stack below the caller, where `work` may have left copies of keys.
+///
+/// The compiler is free to copy values from frame to frame, and expanded keys are larger than registers. `STACK` is an
+/// estimate of what `work` needs; what `work` returns must not hold secrets outside of memory for secrets.
+pub(crate) fn on_wiped_stack<const STACK: usize, T>(work: impl FnOnce() -> T) -> T {
+    #[inline(never)] // its frame has to lie below the caller's, or the wiping would miss it
+    fn below<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
+    let result = below(work);
+    zeroize::zeroize_stack::<STACK>();
+    result
+}
+
+/// Enough for expanding a key and sealing or opening something short with it, also in unoptimised builds.
+pub(crate) const AEAD_STACK: usize = 16 * 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;

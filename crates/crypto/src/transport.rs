@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 use crate::canonical::Canonical;
 use crate::labels;
 use crate::random::{self, RandomError};
-use crate::secret::{Secret, SecretBytes};
+use crate::secret::{Secret, SecretBytes, on_wiped_stack};
 
 /// Length of an encoded public key in bytes.
 pub const PUBLIC_KEY_LEN: usize = 1216;
@@ -92,7 +92,8 @@ impl TransportKeyPair {
     /// If the generator fails.
     pub fn generate() -> Result<Self, RandomError> {
         let seed = Secret::random()?;
-        let public = TransportPublicKey(XWing::sk_to_pk(&expand(&seed)).to_bytes().to_vec());
+        let public = on_wiped_stack::<KEM_STACK, _>(|| XWing::sk_to_pk(&expand(&seed)).to_bytes().to_vec());
+        let public = TransportPublicKey(public);
         Ok(Self { seed, public })
     }
 
@@ -110,16 +111,13 @@ impl TransportKeyPair {
         let not_authentic = |_| TransportError::NotAuthentic;
         let encapsulated = EncapsulatedKey::from_bytes(&envelope.encapsulated_key).map_err(not_authentic)?;
         let bound = binding.encode(labels::TRANSPORT).finish();
-        single_shot_open::<AesGcm256, HkdfSha256, XWing>(
-            &OpModeR::Base,
-            &expand(&self.seed),
-            &encapsulated,
-            &bound,
-            &envelope.ciphertext,
-            &bound,
-        )
-        .map(SecretBytes::take)
-        .map_err(not_authentic)
+        let (mode, sealed) = (OpModeR::Base, &envelope.ciphertext);
+        on_wiped_stack::<KEM_STACK, _>(|| {
+            let private = expand(&self.seed);
+            single_shot_open::<AesGcm256, HkdfSha256, XWing>(&mode, &private, &encapsulated, &bound, sealed, &bound)
+                .map(SecretBytes::take)
+                .map_err(not_authentic)
+        })
     }
 }
 
@@ -257,4 +255,6 @@ fn expand(seed: &Secret<SEED_LEN>) -> <XWing as Kem>::PrivateKey {
 type EncapsulatedKey = <XWing as Kem>::EncappedKey;
 
 const SEED_LEN: usize = 32;
+/// An expanded ML-KEM-768 key and its matrix take some 30 KiB, several times in unoptimised builds.
+const KEM_STACK: usize = 128 * 1024;
 const ENCAPSULATION_RANDOMNESS_LEN: usize = 64;

@@ -1,0 +1,190 @@
+//! Whether secrets really are gone from the memory of the process once they are dropped.
+//!
+//! Each test fills a secret in its place, keeps only an inverted copy of it, and searches everything the process can
+//! write to. A secret that is alive has to be found, or the search would prove nothing.
+#![cfg(target_os = "linux")]
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Mutex;
+
+use meridian_crypto::{
+    DomainKey, KeyMaterial, MaterialBinding, MaterialCipher, RootKey, Secret, SecretBytes, TransportBinding,
+    TransportKeyPair, locking_status,
+};
+use meridian_model::{KeyId, KeyMaterialId, Timestamp};
+
+/// The search sees the memory of every thread, so tests run one at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+static ZEROS: [u8; 4096] = [0; 4096];
+
+/// A byte string that is never spelled out in memory.
+struct Needle(Vec<u8>);
+
+impl Needle {
+    fn of(secret: &[u8], mask: u8) -> Self {
+        // It has to begin with something else than zero, because pages of zeros are skipped.
+        Self(secret.iter().map(|byte| !(byte ^ mask)).skip_while(|inverted| *inverted == !0).collect())
+    }
+
+    fn is_at(&self, window: &[u8]) -> bool {
+        window.iter().zip(&self.0).all(|(byte, inverted)| *byte == !inverted)
+    }
+
+    fn count_in(&self, buffer: &[u8]) -> usize {
+        let last_start = buffer.len() - self.0.len();
+        let in_page = |start: usize| {
+            let page = &buffer[start..buffer.len().min(start + ZEROS.len())];
+            if page == &ZEROS[..page.len()] {
+                return 0;
+            }
+            let starts = start..(start + page.len()).min(last_start + 1);
+            starts.filter(|&at| buffer[at] == !self.0[0] && self.is_at(&buffer[at..])).count()
+        };
+        (0..=last_start).step_by(ZEROS.len()).map(in_page).sum()
+    }
+
+    /// How often the string stands in writable memory.
+    fn count(&self) -> usize {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("readable");
+        let memory = File::open("/proc/self/mem").expect("readable");
+        let mut buffer = vec![0; 256 * 1024];
+        let mut found = 0;
+        for range in maps.lines().filter(|line| line.contains(" rw")) {
+            let (start, rest) = range.split_once('-').expect("start-end");
+            let address = |text: &str| u64::from_str_radix(text, 16).expect("hex");
+            let end = address(rest.split(' ').next().expect("end"));
+            let mut at = address(start);
+            while at < end {
+                let len = memory.read_at(&mut buffer, at).unwrap_or(0).min(usize::try_from(end - at).expect("fits"));
+                if len < self.0.len() {
+                    break;
+                }
+                found += self.count_in(&buffer[..len]);
+                buffer.fill(0); // or the next search would find this copy
+                at += if at + len as u64 == end { len as u64 } else { (len - self.0.len() + 1) as u64 };
+            }
+        }
+        found
+    }
+}
+
+#[test]
+fn dropped_secrets_are_gone() {
+    let _alone = ALONE.lock();
+    let secret = Secret::<32>::random().expect("random");
+    let needle = Needle::of(secret.expose(), 0);
+    assert_eq!(needle.count(), 1);
+    drop(secret);
+    assert_eq!(needle.count(), 0);
+
+    for len in [33, 4096, 20_000] {
+        let secret = SecretBytes::random(len).expect("random");
+        let needle = Needle::of(&secret.expose()[..32], 0);
+        assert_eq!(needle.count(), 1, "{len} bytes");
+        drop(secret);
+        assert_eq!(needle.count(), 0, "{len} bytes");
+    }
+}
+
+#[test]
+fn a_secret_whose_filling_failed_is_gone() {
+    let _alone = ALONE.lock();
+    let mut needle = None;
+    let failed: Result<Secret<32>, ()> = Secret::try_init(|bytes| {
+        meridian_crypto::random::fill(bytes).expect("random");
+        needle = Some(Needle::of(bytes, 0));
+        Err(())
+    });
+    assert!(failed.is_err());
+    assert_eq!(needle.expect("filled").count(), 0);
+}
+
+#[test]
+fn using_key_material_leaves_no_copy_of_it() {
+    let _alone = ALONE.lock();
+    let KeyMaterial::Symmetric(material) = KeyMaterial::generate_symmetric().expect("random") else {
+        unreachable!("symmetric was asked for")
+    };
+    // HMAC mixes its key with two constants before hashing it; neither mixture may stay behind.
+    let needles = [0, 0x36, 0x5c].map(|mask| Needle::of(material.expose(), mask));
+    let cipher = MaterialCipher::new(&material, KeyId::multi_region([1; 16]), KeyMaterialId::from_bytes([2; 32]));
+    drop(material);
+    let context = std::collections::BTreeMap::new();
+    let plaintext = SecretBytes::random(64).expect("random");
+    let of_plaintext = Needle::of(plaintext.expose(), 0);
+    let blob = cipher.encrypt(&context, plaintext.expose()).expect("encrypts");
+    drop(plaintext);
+    let opened = cipher.decrypt(&blob, &context).expect("authentic");
+    assert_eq!(of_plaintext.count(), 1);
+    drop(opened);
+    assert_eq!(of_plaintext.count(), 0);
+    drop(cipher);
+    assert_eq!(needles.map(|needle| needle.count()), [0, 0, 0]);
+}
+
+#[test]
+fn keys_under_keys_leave_no_copy() {
+    let _alone = ALONE.lock();
+    let root = RootKey::generate().expect("random");
+    let of_root = Needle::of(root.expose_to_seal().expose(), 0);
+    let material = KeyMaterial::generate_symmetric().expect("random");
+    let of_material = Needle::of(&material.encode().expose()[1..], 0);
+    let region = "us-east-1".parse().expect("valid");
+    let binding = MaterialBinding {
+        account: "111122223333".parse().expect("valid"),
+        key_id: KeyId::multi_region([1; 16]),
+        material_id: KeyMaterialId::from_bytes([2; 32]),
+    };
+    let domain_key = DomainKey::generate().expect("random");
+    let wrapped = root.wrap(&domain_key, &region, Timestamp::from_millis(1)).expect("random");
+    let sealed = domain_key.seal(&material, &binding).expect("random");
+    drop((material, domain_key));
+    assert_eq!((of_root.count(), of_material.count()), (1, 0));
+    let reopened = root.unwrap(&wrapped, &region).expect("authentic");
+    drop(root);
+    let opened = reopened.open(&sealed, &binding).expect("authentic");
+    assert_eq!((of_root.count(), of_material.count()), (0, 1));
+    drop(opened);
+    assert_eq!(of_material.count(), 0);
+}
+
+#[test]
+fn transport_leaves_no_copy() {
+    let _alone = ALONE.lock();
+    let binding = TransportBinding {
+        account: "111122223333".parse().expect("valid"),
+        key_id: KeyId::multi_region([1; 16]),
+        material_id: KeyMaterialId::from_bytes([2; 32]),
+        from: "us-east-1".parse().expect("valid"),
+        to: "eu-west-1".parse().expect("valid"),
+        epoch: 3,
+        sequence: 4,
+    };
+    let pair = TransportKeyPair::generate().expect("random");
+    let secret = SecretBytes::random(33).expect("random");
+    let needle = Needle::of(secret.expose(), 0);
+    let envelope = pair.public().seal(&binding, &secret).expect("seals");
+    drop(secret);
+    assert_eq!(needle.count(), 0);
+    let opened = pair.open(&envelope, &binding).expect("authentic");
+    assert_eq!(needle.count(), 1);
+    drop(opened);
+    assert_eq!(needle.count(), 0);
+}
+
+#[test]
+fn a_hundred_thousand_secrets_fit() {
+    let _alone = ALONE.lock();
+    let before = locking_status();
+    let secrets: Vec<_> = (0..100_000u32)
+        .map(|number| Secret::<32>::init(|bytes| bytes[..4].copy_from_slice(&number.to_be_bytes())))
+        .collect();
+    let after = locking_status();
+    let mapped = |status: meridian_crypto::LockingStatus| status.locked_bytes + status.unlocked_bytes;
+    assert!(mapped(after) - mapped(before) <= 100_000 * 32 + 64 * 1024, "{after:?}");
+    for (number, secret) in (0u32..).zip(&secrets) {
+        assert_eq!(secret.expose()[..4], number.to_be_bytes());
+    }
+}
