@@ -7,9 +7,11 @@
 //! Always true: nothing secret reaches a record, because request parameters pass an allow-list per operation.
 
 mod chain;
+mod elements;
 pub mod ids;
 pub mod json;
 pub mod metrics;
+mod parameters;
 pub mod record;
 mod recovery;
 mod trail;
@@ -17,8 +19,10 @@ pub mod verify;
 mod writer;
 
 pub use chain::{Head, Line};
+pub use elements::response_elements;
 pub use json::JsonText;
 pub use metrics::Metrics;
+pub use parameters::request_parameters;
 pub use record::{
     AuditRecord, EventType, IdentityType, Resource, SessionContext, SessionIssuer, SourceAddress, TlsDetails,
     UserIdentity,
