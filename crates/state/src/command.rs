@@ -195,6 +195,8 @@ pub struct ReserveReplica {
     pub key_id: KeyId,
     /// Where the replica shall be.
     pub region: Region,
+    /// Creation date of the replica.
+    pub created_at: Timestamp,
     /// Description of the replica.
     pub description: String,
     /// Policy of the replica, verbatim; `None` for the default policy.

@@ -74,6 +74,8 @@ pub struct NewReplica {
     pub materials: Vec<KeyMaterialId>,
     /// The version that encrypts.
     pub current_material: Option<KeyMaterialId>,
+    /// Creation date of the replica.
+    pub created_at: Timestamp,
     /// The set, the new replica included.
     pub membership: Membership,
     /// Description of the replica.

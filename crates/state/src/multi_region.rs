@@ -56,6 +56,7 @@ fn send_replica(draft: &mut Draft<'_>, key: &KeyRecord, set: &MultiRegion, reser
         origin: key.origin,
         materials: materials.clone(),
         current_material: key.current_material,
+        created_at: reserve.created_at,
         membership: membership(key.key_id, set),
         description: reserve.description.clone(),
         policy: reserve.policy.clone(),
@@ -91,7 +92,7 @@ pub(crate) fn create_replica(draft: &mut Draft<'_>, from: &Region, replica: &New
     draft.put_key(KeyRecord {
         key_id,
         account: replica.account,
-        created_at: draft.now,
+        created_at: replica.created_at,
         description: replica.description.clone(),
         spec: replica.spec,
         usage: replica.usage,

@@ -37,6 +37,7 @@ fn commands() -> Vec<Command> {
         Op::ReserveReplica(ReserveReplica {
             key_id,
             region: "eu-west-1".parse().expect("valid"),
+            created_at: Timestamp::from_millis(1_700_000_000_000),
             description: "replica".to_owned(),
             policy: None,
             tags: BTreeMap::new(),

@@ -66,7 +66,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => (key.clone(), "[a-c]").prop_map(|(n, k)| Op::UntagResource { key_id: key_id(n), tag_keys: BTreeSet::from([k]) }),
         1 => key.clone().prop_map(|n| Op::PutKeyPolicy { key_id: key_id(n), policy: "{\"Version\":\"2012-10-17\"}".to_owned() }),
         2 => Just(Op::Tick),
-        1 => key.clone().prop_map(|n| Op::ReserveReplica(ReserveReplica { key_id: key_id(n), region: region("eu-west-1"), description: String::new(), policy: None, tags: BTreeMap::new() })),
+        1 => key.clone().prop_map(|n| Op::ReserveReplica(ReserveReplica { key_id: key_id(n), region: region("eu-west-1"), created_at: Timestamp::from_millis(9), description: String::new(), policy: None, tags: BTreeMap::new() })),
         2 => (key.clone(), 1u64..6, 0u8..3).prop_map(|(n, sequence, kind)| {
             let key_id = key_id(n);
             let message = match kind { 0 => Message::ReplicaCreated(key_id), 1 => Message::ReplicaDeleted(key_id), _ => Message::ReplicaRefused { key_id, code: meridian_model::ErrorCode::AlreadyExists } };
