@@ -261,16 +261,16 @@ impl TlsDetails<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventType {
     /// A request, or internal work that CloudTrail records as one.
-    ApiCall,
+    AwsApiCall,
     /// Work of the service's own: `RotateKey`, `DeleteKey`, `DeleteExpiredKeyMaterial`.
-    ServiceEvent,
+    AwsServiceEvent,
 }
 
 impl EventType {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::ApiCall => "AwsApiCall",
-            Self::ServiceEvent => "AwsServiceEvent",
+            Self::AwsApiCall => "AwsApiCall",
+            Self::AwsServiceEvent => "AwsServiceEvent",
         }
     }
 }
@@ -339,7 +339,7 @@ mod tests {
             event_id: Uuid::nil(),
             read_only: false,
             resources: None,
-            event_type: EventType::ServiceEvent,
+            event_type: EventType::AwsServiceEvent,
             recipient_account: account(),
             service_event_details: None,
             tls: None,
@@ -393,7 +393,7 @@ mod tests {
             request_id: Some("r-1"),
             read_only: true,
             resources: Some(&resources),
-            event_type: EventType::ApiCall,
+            event_type: EventType::AwsApiCall,
             tls: Some(TlsDetails {
                 version: "TLSv1.3",
                 cipher_suite: "TLS_AES_128_GCM_SHA256",

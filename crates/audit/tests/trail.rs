@@ -35,7 +35,7 @@ async fn record(trail: &Trail, request_id: &str) -> Result<(), TrailError> {
         event_id: ids::unique_id(),
         read_only: true,
         resources: Some(&[]),
-        event_type: EventType::ApiCall,
+        event_type: EventType::AwsApiCall,
         recipient_account: account,
         service_event_details: None,
         tls: None,
