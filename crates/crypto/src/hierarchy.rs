@@ -71,6 +71,13 @@ impl RootKey {
         &self.0
     }
 
+    /// A value that only this root key has. A seal keeps it beside the key to notice damage, and nodes compare it to
+    /// notice that they hold different root keys; it tells nothing about the key itself.
+    #[must_use]
+    pub fn check_value(&self) -> [u8; 32] {
+        *kdf::derive(&MacKey::new(self.0.expose()), labels::ROOT_KEY_CHECK, &[])
+    }
+
     /// Wraps `key` for the Raft log of `region`.
     ///
     /// # Errors
@@ -179,14 +186,10 @@ impl KeyMaterial {
     #[must_use]
     pub fn encode(&self) -> SecretBytes {
         let Self::Symmetric(key) = self;
-        let encoded: Result<SecretBytes, std::convert::Infallible> = SecretBytes::try_init(1 + KEY_LEN, |bytes| {
+        SecretBytes::init(1 + KEY_LEN, |bytes| {
             bytes[0] = KIND_SYMMETRIC;
             bytes[1..].copy_from_slice(key.expose());
-            Ok(())
-        });
-        match encoded {
-            Ok(encoded) => encoded,
-        }
+        })
     }
 
     /// The inverse of [`KeyMaterial::encode`].

@@ -28,6 +28,9 @@ pub(crate) const MESSAGE_COMMITMENT: &[u8] = b"meridian commitment v1";
 /// Key derivation: the key under which a root key wraps domain keys.
 pub(crate) const DOMAIN_KEY_WRAPPING: &[u8] = b"meridian domain key wrapping v1";
 
+/// Key derivation: the value by which a kept root key shows that it is undamaged.
+pub(crate) const ROOT_KEY_CHECK: &[u8] = b"meridian root key check v1";
+
 /// Associated data: a domain key wrapped by a root key.
 pub(crate) const WRAPPED_DOMAIN_KEY: &[u8] = b"meridian wrapped domain key v1";
 /// Associated data: key material sealed by a domain key.

@@ -5,7 +5,6 @@
 //!
 //! Always true: the bytes are wiped before their memory is used for anything else, also when filling them fails.
 
-use std::convert::Infallible;
 use std::fmt;
 
 use subtle::{Choice, ConstantTimeEq};
@@ -30,13 +29,9 @@ impl<const N: usize> Secret<N> {
 
     /// Fills the secret where it will live, by something that cannot fail.
     pub fn init(fill: impl FnOnce(&mut [u8; N])) -> Self {
-        let filled: Result<Self, Infallible> = Self::try_init(|bytes| {
-            fill(bytes);
-            Ok(())
-        });
-        match filled {
-            Ok(secret) => secret,
-        }
+        let mut memory = LockedBytes::zeroed(N);
+        fill(memory.as_mut_slice().try_into().expect("the memory was made N bytes long"));
+        Self(memory)
     }
 
     /// `N` bytes from the operating system's generator.
@@ -87,6 +82,13 @@ impl SecretBytes {
         Ok(Self(memory))
     }
 
+    /// Fills a secret of `len` bytes where it will live, by something that cannot fail.
+    pub fn init(len: usize, fill: impl FnOnce(&mut [u8])) -> Self {
+        let mut memory = LockedBytes::zeroed(len);
+        fill(memory.as_mut_slice());
+        Self(memory)
+    }
+
     /// `len` bytes from the operating system's generator.
     ///
     /// # Errors
@@ -98,9 +100,7 @@ impl SecretBytes {
     /// A copy of `source`, which stays as it is: wiping it remains the caller's duty.
     #[must_use]
     pub fn copy_from(source: &[u8]) -> Self {
-        let mut memory = LockedBytes::zeroed(source.len());
-        memory.as_mut_slice().copy_from_slice(source);
-        Self(memory)
+        Self::init(source.len(), |bytes| bytes.copy_from_slice(source))
     }
 
     /// Moves `source` into a secret and wipes it.

@@ -108,6 +108,13 @@ fn material_of_an_unknown_kind_or_length_is_refused() {
 }
 
 #[test]
+fn the_check_value_tells_root_keys_apart() {
+    let root = |byte| RootKey::from_seal(Secret::init(|bytes| *bytes = [byte; 32]));
+    assert_eq!(root(1).check_value(), root(1).check_value());
+    assert_ne!(root(1).check_value(), root(2).check_value());
+}
+
+#[test]
 fn nothing_prints_a_secret() {
     let root = RootKey::from_seal(Secret::init(|bytes| *bytes = [0xab; 32]));
     let material = KeyMaterial::Symmetric(Secret::init(|bytes| *bytes = [0xab; 32]));
