@@ -1,0 +1,163 @@
+"""Which operation works in which key state, and the exact words of each refusal."""
+
+import json
+
+import pytest
+
+from conftest import refused
+
+STATES = ("Enabled", "Disabled", "PendingDeletion", "PendingReplicaDeletion")
+
+# ok: succeeds. disabled, pending, not_pending: see REFUSALS.
+MATRIX = """
+    CancelKeyDeletion                not_pending  not_pending  ok       ok
+    CreateAlias                      ok           ok           pending  pending
+    Decrypt                          ok           disabled     pending  pending
+    DeleteAlias                      ok           ok           ok       ok
+    DescribeKey                      ok           ok           ok       ok
+    DisableKey                       ok           ok           pending  pending
+    EnableKey                        ok           ok           pending  pending
+    Encrypt                          ok           disabled     pending  pending
+    GenerateDataKey                  ok           disabled     pending  pending
+    GenerateDataKeyWithoutPlaintext  ok           disabled     pending  pending
+    GetKeyPolicy                     ok           ok           ok       ok
+    ListAliases                      ok           ok           ok       ok
+    ListKeyPolicies                  ok           ok           ok       ok
+    ListResourceTags                 ok           ok           ok       ok
+    PutKeyPolicy                     ok           ok           ok       ok
+    ReEncryptFrom                    ok           disabled     pending  pending
+    ReEncryptTo                      ok           disabled     pending  pending
+    ReplicateKey                     ok           disabled     pending  pending
+    ScheduleKeyDeletion              ok           ok           pending  pending
+    TagResource                      ok           ok           pending  pending
+    UntagResource                    ok           ok           pending  pending
+    UpdateAliasFrom                  ok           ok           ok       ok
+    UpdateAliasTo                    ok           ok           pending  pending
+    UpdateKeyDescription             ok           ok           pending  pending
+"""
+
+CELLS = [
+    pytest.param(row.split()[0], state, cell, id=f"{row.split()[0]}-{state}")
+    for row in MATRIX.strip().splitlines()
+    for state, cell in zip(STATES, row.split()[1:], strict=True)
+]
+
+REFUSALS = {
+    "disabled": lambda state: ("DisabledException", "is disabled."),
+    "not_pending": lambda state: ("KMSInvalidStateException", "is not pending deletion."),
+    "pending": lambda state: (
+        "KMSInvalidStateException",
+        "is pending deletion." if state == "PendingDeletion" else "is pending replica deletion.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("operation", "state", "cell"), CELLS)
+def test_operation_by_key_state(kms, operation, state, cell):
+    subject = Subject(kms)
+    subject.bring_into(state)
+    call = getattr(subject, operation)
+    if cell == "ok":
+        call()
+        return
+    code, words = REFUSALS[cell](state)
+    before = kms.describe_key(KeyId=subject.arn)["KeyMetadata"]
+    with refused(code, f"{subject.arn} {words}"):
+        call()
+    assert kms.describe_key(KeyId=subject.arn)["KeyMetadata"] == before
+
+
+class Subject:
+    """One multi-Region key with an alias and a ciphertext, made while it was enabled, and another key beside it."""
+
+    def __init__(self, kms):
+        self.kms = kms
+        self.arn = kms.create_key(MultiRegion=True)["KeyMetadata"]["Arn"]
+        self.beside = kms.create_key()["KeyMetadata"]["Arn"]
+        kms.create_alias(AliasName="alias/subject", TargetKeyId=self.arn)
+        kms.create_alias(AliasName="alias/beside", TargetKeyId=self.beside)
+        self.blob = kms.encrypt(KeyId=self.arn, Plaintext=b"subject")["CiphertextBlob"]
+        self.blob_beside = kms.encrypt(KeyId=self.beside, Plaintext=b"beside")["CiphertextBlob"]
+        self.policy = json.dumps(json.loads(kms.get_key_policy(KeyId=self.arn)["Policy"]))
+
+    def bring_into(self, state):
+        if state == "Disabled":
+            self.kms.disable_key(KeyId=self.arn)
+        if state == "PendingReplicaDeletion":
+            self.kms.replicate_key(KeyId=self.arn, ReplicaRegion="us-west-2")
+        if state.startswith("Pending"):
+            self.kms.schedule_key_deletion(KeyId=self.arn)
+        assert self.kms.describe_key(KeyId=self.arn)["KeyMetadata"]["KeyState"] == state
+
+    def CancelKeyDeletion(self):
+        assert self.kms.cancel_key_deletion(KeyId=self.arn)["KeyId"] == self.arn
+        assert self.kms.describe_key(KeyId=self.arn)["KeyMetadata"]["KeyState"] == "Disabled"
+
+    def CreateAlias(self):
+        self.kms.create_alias(AliasName="alias/another", TargetKeyId=self.arn)
+
+    def Decrypt(self):
+        assert self.kms.decrypt(CiphertextBlob=self.blob)["Plaintext"] == b"subject"
+
+    def DeleteAlias(self):
+        self.kms.delete_alias(AliasName="alias/subject")
+
+    def DescribeKey(self):
+        assert self.kms.describe_key(KeyId="alias/subject")["KeyMetadata"]["Arn"] == self.arn
+
+    def DisableKey(self):
+        self.kms.disable_key(KeyId=self.arn)
+
+    def EnableKey(self):
+        self.kms.enable_key(KeyId=self.arn)
+
+    def Encrypt(self):
+        self.kms.encrypt(KeyId=self.arn, Plaintext=b"x")
+
+    def GenerateDataKey(self):
+        self.kms.generate_data_key(KeyId=self.arn, KeySpec="AES_256")
+
+    def GenerateDataKeyWithoutPlaintext(self):
+        self.kms.generate_data_key_without_plaintext(KeyId=self.arn, KeySpec="AES_256")
+
+    def GetKeyPolicy(self):
+        assert json.loads(self.kms.get_key_policy(KeyId=self.arn)["Policy"])
+
+    def ListAliases(self):
+        assert len(self.kms.list_aliases(KeyId=self.arn)["Aliases"]) == 1
+
+    def ListKeyPolicies(self):
+        assert self.kms.list_key_policies(KeyId=self.arn)["PolicyNames"] == ["default"]
+
+    def ListResourceTags(self):
+        assert self.kms.list_resource_tags(KeyId=self.arn)["Tags"] == []
+
+    def PutKeyPolicy(self):
+        self.kms.put_key_policy(KeyId=self.arn, Policy=self.policy)
+
+    def ReEncryptFrom(self):
+        self.kms.re_encrypt(CiphertextBlob=self.blob, DestinationKeyId=self.beside)
+
+    def ReEncryptTo(self):
+        self.kms.re_encrypt(CiphertextBlob=self.blob_beside, DestinationKeyId=self.arn)
+
+    def ReplicateKey(self):
+        self.kms.replicate_key(KeyId=self.arn, ReplicaRegion="eu-west-1")
+
+    def ScheduleKeyDeletion(self):
+        self.kms.schedule_key_deletion(KeyId=self.arn, PendingWindowInDays=7)
+
+    def TagResource(self):
+        self.kms.tag_resource(KeyId=self.arn, Tags=[{"TagKey": "a", "TagValue": "b"}])
+
+    def UntagResource(self):
+        self.kms.untag_resource(KeyId=self.arn, TagKeys=["a"])
+
+    def UpdateAliasFrom(self):
+        self.kms.update_alias(AliasName="alias/subject", TargetKeyId=self.beside)
+
+    def UpdateAliasTo(self):
+        self.kms.update_alias(AliasName="alias/beside", TargetKeyId=self.arn)
+
+    def UpdateKeyDescription(self):
+        self.kms.update_key_description(KeyId=self.arn, Description="x")
