@@ -10,6 +10,7 @@ from aws_cryptographic_material_providers.mpl.models import (
     CreateMultiKeyringInput,
 )
 from aws_encryption_sdk import CommitmentPolicy
+from aws_encryption_sdk.exceptions import AWSEncryptionSDKClientError
 from aws_encryption_sdk.key_providers.kms import KMSMasterKey, KMSMasterKeyConfig
 
 from conftest import wait_for_state
@@ -40,8 +41,10 @@ def test_a_kms_keyring(sdk, providers, kms, key):
     assert CONTEXT.items() <= header.encryption_context.items()
 
     kms.disable_key(KeyId=key["KeyId"])
-    with pytest.raises(Exception, match="is disabled"):
+    with pytest.raises(AWSEncryptionSDKClientError):
         sdk.decrypt(source=message, keyring=keyring)
+    kms.enable_key(KeyId=key["KeyId"])
+    assert sdk.decrypt(source=message, keyring=keyring)[0] == PLAINTEXT
 
 
 def test_two_keys_either_of_which_opens(sdk, providers, kms, key):
