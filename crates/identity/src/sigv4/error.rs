@@ -1,0 +1,159 @@
+//! Why a request is not believed, in the words and codes of the service.
+
+use meridian_model::{ErrorCode, ServiceError};
+
+use crate::sigv4::{ALGORITHM, Service, TERMINATOR};
+
+/// Why the signature of a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// No `Authorization` header, or one of another scheme.
+    #[error("Missing Authentication Token")]
+    MissingAuthenticationToken,
+    /// More than one header where exactly one is meant; two readers could choose differently.
+    #[error("The request has more than one '{header}' header.")]
+    DuplicateHeader {
+        /// The name in question.
+        header: String,
+    },
+    /// The signature stands in the query string.
+    #[error("Presigned requests are not supported. Put the signature into the Authorization header.")]
+    Presigned,
+    /// Another algorithm of the family, such as the asymmetric one.
+    #[error("Unsupported AWS 'algorithm': '{algorithm}' (only {ALGORITHM} for now).")]
+    UnsupportedAlgorithm {
+        /// What was asked for.
+        algorithm: String,
+    },
+    /// A part of the `Authorization` header, or the date, is missing. The message lists all of them.
+    #[error("{0}")]
+    MissingParts(String),
+    /// The `Authorization` header is no list of `key=value`, or gives a key twice.
+    #[error("Authorization header is malformed: {0}")]
+    MalformedAuthorization(&'static str),
+    /// The date cannot be read.
+    #[error("Date must be in ISO-8601 'basic format'. Got '{date}'. See http://en.wikipedia.org/wiki/ISO_8601")]
+    MalformedDate {
+        /// What was sent.
+        date: String,
+    },
+    /// The credential is not `keyid/date/region/service/term`.
+    #[error(
+        "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{credential}'"
+    )]
+    MalformedCredential {
+        /// What was sent.
+        credential: String,
+    },
+    /// A percent escape in the query string is none.
+    #[error("Illegal hex character in escape % pattern in the query string")]
+    MalformedQuery,
+    /// Signed too long ago.
+    #[error("Signature expired: {signed} is now earlier than {earliest} ({now} - 5 min.)")]
+    Expired {
+        /// When it was signed.
+        signed: String,
+        /// The earliest moment that would do.
+        earliest: String,
+        /// The time of the service.
+        now: String,
+    },
+    /// Signed in the future.
+    #[error("Signature not yet current: {signed} is still later than {latest} ({now} + 5 min.)")]
+    NotYetCurrent {
+        /// When it was signed.
+        signed: String,
+        /// The latest moment that would do.
+        latest: String,
+        /// The time of the service.
+        now: String,
+    },
+    /// The `Host` header, or `:authority`, is not signed.
+    #[error("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")]
+    HostNotSigned,
+    /// A header that changes the meaning of the request is not signed.
+    #[error("'{header}' must be a 'SignedHeader' in the AWS Authorization.")]
+    HeaderNotSigned {
+        /// The name in question.
+        header: String,
+    },
+    /// The credential is scoped to another Region, service, date or terminator. The message lists all faults.
+    #[error("{0}")]
+    WrongScope(String),
+    /// The access key does not exist, or a session token was sent.
+    #[error("The security token included in the request is invalid.")]
+    UnrecognizedClient,
+    /// `x-amz-content-sha256` is not the hash of the body.
+    #[error("The provided 'x-amz-content-sha256' header does not match what was computed.")]
+    BodyHashMismatch,
+    /// The signature is not that of the owner of the access key over this request.
+    #[error(
+        "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key \
+         and signing method. Consult the service documentation for details."
+    )]
+    Mismatch,
+}
+
+impl SignatureError {
+    /// The code in the JSON protocol.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::MissingAuthenticationToken => ErrorCode::MissingAuthenticationToken,
+            Self::Presigned
+            | Self::UnsupportedAlgorithm { .. }
+            | Self::MissingParts(_)
+            | Self::MalformedAuthorization(_)
+            | Self::MalformedDate { .. }
+            | Self::MalformedCredential { .. }
+            | Self::MalformedQuery => ErrorCode::IncompleteSignature,
+            Self::DuplicateHeader { .. }
+            | Self::Expired { .. }
+            | Self::NotYetCurrent { .. }
+            | Self::HostNotSigned
+            | Self::HeaderNotSigned { .. }
+            | Self::WrongScope(_)
+            | Self::BodyHashMismatch
+            | Self::Mismatch => ErrorCode::InvalidSignature,
+            Self::UnrecognizedClient => ErrorCode::UnrecognizedClient,
+        }
+    }
+
+    /// Code and HTTP status in the query protocol of STS and IAM, which names the same faults differently.
+    #[must_use]
+    pub const fn query_code(&self) -> (&'static str, u16) {
+        match self.code() {
+            ErrorCode::MissingAuthenticationToken => ("MissingAuthenticationToken", 403),
+            ErrorCode::UnrecognizedClient => ("InvalidClientTokenId", 403),
+            ErrorCode::InvalidSignature => ("SignatureDoesNotMatch", 403),
+            _ => ("IncompleteSignature", 400),
+        }
+    }
+
+    /// The faults of a credential scope, as one message in the order in which the service lists them.
+    pub(crate) fn wrong_scope(faults: &[ScopeFault<'_>]) -> Self {
+        Self::WrongScope(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl From<SignatureError> for ServiceError {
+    fn from(error: SignatureError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+/// One fault of a credential scope.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScopeFault<'a> {
+    #[error("Credential should be scoped to a valid region, not '{0}'.")]
+    Region(&'a str),
+    #[error("Credential should be scoped to correct service: '{0}'.")]
+    Service(Service),
+    #[error("Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{0}'.")]
+    Terminator(&'a str),
+    #[error(
+        "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{scope}' != \
+         '{}', from '{signed}'.", &signed[..8]
+    )]
+    Date { scope: &'a str, signed: &'a str },
+}
