@@ -158,7 +158,7 @@ pub(crate) fn on_wiped_stack<const STACK: usize, T>(work: impl FnOnce() -> T) ->
 }
 
 /// Enough for expanding a key and sealing or opening something short with it, also in unoptimised builds.
-pub(crate) const AEAD_STACK: usize = 16 * 1024;
+pub(crate) const AEAD_STACK: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {

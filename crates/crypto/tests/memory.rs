@@ -8,6 +8,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
+use meridian_crypto::kdf;
+use meridian_crypto::mac::MacKey;
 use meridian_crypto::{
     DomainKey, KeyMaterial, MaterialBinding, MaterialCipher, RootKey, Secret, SecretBytes, TransportBinding,
     TransportKeyPair, locking_status,
@@ -122,6 +124,26 @@ fn using_key_material_leaves_no_copy_of_it() {
     assert_eq!(of_plaintext.count(), 0);
     drop(cipher);
     assert_eq!(needles.map(|needle| needle.count()), [0, 0, 0]);
+}
+
+/// The key that wraps domain keys exists only during a call. AES-256's first two round keys are the key itself.
+#[inline(never)]
+fn needle_of_wrapping_key(root: &RootKey) -> Needle {
+    let prepared = MacKey::new(root.expose_to_seal().expose());
+    Needle::of(&kdf::derive(&prepared, b"meridian domain key wrapping v1", &[])[..], 0)
+}
+
+#[test]
+fn an_expanded_key_leaves_no_copy_on_the_stack() {
+    let _alone = ALONE.lock();
+    let root = RootKey::generate().expect("random");
+    let domain_key = DomainKey::generate().expect("random");
+    let needle = needle_of_wrapping_key(&root);
+    zeroize::zeroize_stack::<65_536>(); // of what finding out the key left there
+    let wrapped = root.wrap(&domain_key, &"us-east-1".parse().expect("valid"), Timestamp::from_millis(1));
+    // Searched from another thread, because the search would overwrite what it looks for.
+    assert_eq!(std::thread::scope(|scope| scope.spawn(|| needle.count()).join().expect("no panic")), 0);
+    assert!(wrapped.is_ok());
 }
 
 #[test]
