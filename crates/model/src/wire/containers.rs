@@ -104,6 +104,10 @@ impl<T: Item> Wire for Vec<T> {
         list.end()
     }
 
+    fn size(&self) -> usize {
+        2 + self.iter().map(|item| item.size() + 1).sum::<usize>()
+    }
+
     fn decode<'de, D: Deserializer<'de>>(
         deserializer: D,
         limits: &Self::Limits,
@@ -159,6 +163,10 @@ impl Wire for BTreeMap<String, String> {
 
     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self)
+    }
+
+    fn size(&self) -> usize {
+        2 + self.iter().map(|(key, value)| key.len() + value.len() + 6).sum::<usize>()
     }
 
     fn decode<'de, D: Deserializer<'de>>(

@@ -32,6 +32,10 @@ pub(crate) trait Wire: Sized {
         report: &mut Report,
     ) -> Result<Slot<Self>, D::Error>;
 
+    /// Bytes that the value takes as JSON, at least where no text needs escapes. Answers are written into a buffer of
+    /// this size, so that a secret in them is never left behind in a smaller one that was outgrown.
+    fn size(&self) -> usize;
+
     /// Whether a member that may be left out is left out for holding nothing.
     fn is_empty(&self) -> bool {
         false
@@ -107,6 +111,11 @@ impl<T: Wire> Slot<T> {
     {
         self.optional().map(Option::unwrap_or_default)
     }
+}
+
+/// Bytes that the member `name` takes, with its quotes, colon and comma.
+pub(crate) fn size<T: Wire>(name: &'static str, value: &T) -> usize {
+    name.len() + 4 + value.size()
 }
 
 /// Writes the member `name`.

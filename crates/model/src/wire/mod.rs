@@ -10,12 +10,16 @@ pub(crate) mod containers;
 pub(crate) mod limits;
 pub(crate) mod member;
 pub(crate) mod report;
+#[cfg(test)]
+pub(crate) mod samples;
 pub(crate) mod scalars;
 pub(crate) mod structure;
+#[cfg(test)]
+mod table;
 pub(crate) mod token;
 
 use crate::{ErrorCode, ServiceError};
-use member::{Slot, Wire};
+use member::{Encoded, Slot, Wire};
 use report::{Path, Report};
 
 /// Decodes a body. An empty one counts as `{}`, as the service has it for operations without required members.
@@ -38,8 +42,11 @@ pub(crate) fn decode<T: Wire<Limits = ()>>(body: &[u8]) -> Result<T, ServiceErro
 }
 
 /// Encodes a shape as a JSON object.
-pub(crate) fn encode<T: serde::Serialize>(shape: &T) -> Vec<u8> {
-    serde_json::to_vec(shape).expect("shapes hold text keys and finite numbers only, and a vector takes all bytes")
+pub(crate) fn encode<T: Wire>(shape: &T) -> Vec<u8> {
+    let mut body = Vec::with_capacity(shape.size());
+    serde_json::to_writer(&mut body, &Encoded(shape))
+        .expect("shapes hold text keys and finite numbers only, and a vector takes all bytes");
+    body
 }
 
 fn serialization_error(error: &serde_json::Error) -> ServiceError {

@@ -34,6 +34,11 @@ pub(crate) trait Scalar: Sized {
     fn constraints(limits: &Self::Limits) -> Vec<Constraint>;
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
+
+    /// As [`Wire::size`]; the default is enough for any number or flag.
+    fn size(&self) -> usize {
+        24
+    }
 }
 
 impl<T: Scalar> Wire for T {
@@ -41,6 +46,10 @@ impl<T: Scalar> Wire for T {
 
     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.write(serializer)
+    }
+
+    fn size(&self) -> usize {
+        Scalar::size(self)
     }
 
     fn decode<'de, D: Deserializer<'de>>(
@@ -99,6 +108,10 @@ impl Scalar for String {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self)
     }
+
+    fn size(&self) -> usize {
+        self.len() + 2
+    }
 }
 
 impl Scalar for SecretString {
@@ -127,6 +140,10 @@ impl Scalar for SecretString {
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.expose())
+    }
+
+    fn size(&self) -> usize {
+        self.expose().len() + 2
     }
 }
 
@@ -162,6 +179,10 @@ impl<T: WireEnum> Scalar for T {
 
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+
+    fn size(&self) -> usize {
+        self.as_str().len() + 2
     }
 }
 
@@ -291,6 +312,11 @@ macro_rules! blob_scalars {
             fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 let $value = self;
                 serializer.collect_str(&$base64)
+            }
+
+            fn size(&self) -> usize {
+                let $value = self;
+                $length.div_ceil(3) * 4 + 2
             }
         }
     )+};

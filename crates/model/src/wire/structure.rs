@@ -94,6 +94,16 @@ macro_rules! write_member {
     };
 }
 
+/// The bytes that a member takes as JSON.
+macro_rules! size_of_member {
+    (optional $wire:literal $value:expr) => {
+        $value.as_ref().map_or(0, |value| $crate::wire::member::size($wire, value))
+    };
+    ($need:ident $wire:literal $value:expr) => {
+        $crate::wire::member::size($wire, &$value)
+    };
+}
+
 /// The constraints of a member; none unless given.
 macro_rules! limits {
     () => {
@@ -134,6 +144,10 @@ macro_rules! shapes {
 
             fn encode<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serde::Serialize::serialize(self, serializer)
+            }
+
+            fn size(&self) -> usize {
+                2 $(+ $crate::wire::structure::size_of_member!($need $wire self.$field))*
             }
 
             fn decode<'de, D: serde::Deserializer<'de>>(
@@ -181,7 +195,30 @@ macro_rules! shapes {
                 Ok(Some(Self { $($field),* }))
             }
         }
+
+        #[cfg(test)]
+        impl $crate::wire::samples::Samples for $name {
+            fn inside((): &()) -> Vec<serde_json::Value> {
+                $crate::wire::samples::structures(&Self::members())
+            }
+
+            fn outside((): &()) -> Vec<$crate::wire::samples::Outside> {
+                $crate::wire::samples::broken_structures(&Self::members())
+            }
+        }
+
+        #[cfg(test)]
+        impl $name {
+            /// Every member with values just inside and just outside of its constraints.
+            pub(crate) fn members() -> Vec<$crate::wire::samples::Member> {
+                vec![$($crate::wire::samples::Member::new::<$type>(
+                    stringify!($need),
+                    $wire,
+                    &$crate::wire::structure::limits!($($limits)?),
+                )),*]
+            }
+        }
     )+};
 }
 
-pub(crate) use {field_type, limits, settle, shapes, write_member};
+pub(crate) use {field_type, limits, settle, shapes, size_of_member, write_member};
