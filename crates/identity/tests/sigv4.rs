@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use http::request::Parts;
 use http::{HeaderValue, Request};
-use meridian_identity::sigv4::{SKEW_MAX, sign};
+use meridian_identity::sigv4::{SKEW_MAX, claimed_service, sign};
 use meridian_identity::{
     Accepted, AccessKey, Caller, ClientCredentials, CredentialStore, DevCredentials, Service, SignatureError, Verified,
     Verifier,
@@ -287,6 +287,14 @@ fn strangers_and_altered_requests_are_refused() {
         (altered(|parts| parts.method = http::Method::PUT), InvalidSignature, MISMATCH),
         (altered(|parts| replace(parts, "Signature=", "Signature=zz")), InvalidSignature, MISMATCH),
     ]);
+}
+
+#[test]
+fn the_claimed_service_is_told_without_verification() {
+    assert_eq!(claimed_service(&signed().headers), Some(Service::Kms));
+    assert_eq!(claimed_service(&altered(|parts| replace(parts, "/kms/", "/iam/")).headers), Some(Service::Iam));
+    assert_eq!(claimed_service(&altered(|parts| replace(parts, "/kms/", "/s3/")).headers), None);
+    assert_eq!(claimed_service(&unsigned().headers), None);
 }
 
 #[test]

@@ -18,7 +18,7 @@ mod verify;
 
 pub use error::SignatureError;
 pub use sign::{SignError, sign};
-pub use verify::{Accepted, SKEW_MAX, Verified, Verifier};
+pub use verify::{Accepted, SKEW_MAX, Verified, Verifier, claimed_service};
 
 /// The name of the algorithm.
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";

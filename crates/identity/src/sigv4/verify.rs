@@ -128,6 +128,16 @@ impl<S: CredentialStore> Verifier<S> {
     }
 }
 
+/// The service that a request claims to be signed for; `None` if it claims none that is known here.
+///
+/// Proves nothing: it chooses the protocol in which a refusal is told, and no more.
+#[must_use]
+pub fn claimed_service(headers: &HeaderMap) -> Option<Service> {
+    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let credential = Credential::parse(Authorization::parse(header, true).ok()?.credential).ok()?;
+    [Service::Kms, Service::Sts, Service::Iam].into_iter().find(|service| service.as_str() == credential.service)
+}
+
 /// The signature over the string to sign.
 pub(crate) fn signature(
     key: &SigningKey,
