@@ -41,9 +41,10 @@ impl Metrics {
         Self { registry: Arc::new(Mutex::new(registry)), requests, durations, connections, panics }
     }
 
-    /// Counts one answered request. `code` is an error code of the API, or [`OK`].
-    pub fn observe(&self, region: &Region, operation: &'static str, code: &'static str, took: Duration) {
-        let labels = RequestLabels { region: region.clone(), operation, code };
+    /// Counts one answered request. There is no Region if nobody proved to have meant one; `code` is an error code of
+    /// the API, or [`OK`].
+    pub fn observe(&self, region: Option<&Region>, operation: &'static str, code: &'static str, took: Duration) {
+        let labels = RequestLabels { region: region.cloned(), operation, code };
         self.requests.get_or_create(&labels).inc();
         let labels = DurationLabels { region: labels.region, operation };
         self.durations.get_or_create(&labels).observe(took.as_secs_f64());
@@ -90,29 +91,34 @@ impl fmt::Debug for Metrics {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct RequestLabels {
-    region: Region,
+    region: Option<Region>,
     operation: &'static str,
     code: &'static str,
 }
 
 impl EncodeLabelSet for RequestLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let labels = [("region", self.region.as_str()), ("operation", self.operation), ("code", self.code)];
+        let labels =
+            [("region", region_name(self.region.as_ref())), ("operation", self.operation), ("code", self.code)];
         labels.iter().try_for_each(|label| encode_label(encoder, *label))
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct DurationLabels {
-    region: Region,
+    region: Option<Region>,
     operation: &'static str,
 }
 
 impl EncodeLabelSet for DurationLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        let labels = [("region", self.region.as_str()), ("operation", self.operation)];
+        let labels = [("region", region_name(self.region.as_ref())), ("operation", self.operation)];
         labels.iter().try_for_each(|label| encode_label(encoder, *label))
     }
+}
+
+fn region_name(region: Option<&Region>) -> &str {
+    region.map_or("none", Region::as_str)
 }
 
 fn encode_label(encoder: &mut LabelSetEncoder<'_>, label: (&str, &str)) -> fmt::Result {
@@ -138,8 +144,8 @@ mod tests {
     fn what_is_observed_and_registered_is_exposed() {
         let metrics = Metrics::new();
         let region = "us-east-1".parse().unwrap();
-        metrics.observe(&region, "Encrypt", OK, Duration::from_micros(70));
-        metrics.observe(&region, "Encrypt", "DisabledException", Duration::from_micros(40));
+        metrics.observe(Some(&region), "Encrypt", OK, Duration::from_micros(70));
+        metrics.observe(Some(&region), "Encrypt", "DisabledException", Duration::from_micros(40));
         let lag: Gauge = Gauge::default();
         lag.set(7);
         metrics.register(|registry| registry.register("replication_lag", "Lag", lag.clone()));
