@@ -1,0 +1,270 @@
+//! Opening everything a node keeps, and deciding which state to start from.
+//!
+//! The log is the truth. The state comes from the image if that is whole and fits the log, else from the
+//! snapshot, else from nothing; the engine then replays the log from there. An image that does not fit is thrown
+//! away and written anew. If nothing reaches back to where the log begins, the node refuses to start.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use meridian_model::{Partition, Region};
+use meridian_state::RegionState;
+
+use crate::StorageError;
+use crate::codec::Position;
+use crate::data_dir::{DataDir, sync_folder};
+use crate::image::Image;
+use crate::image_writer::{ImageWriter, image_folder};
+use crate::log::LogStore;
+use crate::machine::{StateMachine, StateReader};
+use crate::raft_types::LogId;
+use crate::snapshots::Snapshots;
+
+/// Stands in the image folder while an image is being loaded: if a start finds it, the last one died of it.
+const LOADING: &str = "LOADING";
+
+/// Everything a node keeps, opened and checked.
+#[derive(Debug)]
+pub struct NodeStorage {
+    /// Log, vote and committed position.
+    pub log: LogStore,
+    /// The state machine, at the newest state that was usable.
+    pub machine: StateMachine,
+    /// What stays with the node while the engine owns the other two.
+    pub handle: StorageHandle,
+}
+
+/// The node's end of its storage: reads states, receives snapshots, closes it all.
+#[derive(Clone, Debug)]
+pub struct StorageHandle {
+    reader: StateReader,
+    snapshots: Snapshots,
+    log: LogStore,
+    image: ImageWriter,
+    dir: Arc<DataDir>,
+}
+
+impl NodeStorage {
+    /// Opens or creates the storage of one node of `region` in the folder `path`. Blocks the thread: up to some
+    /// seconds with a million keys.
+    ///
+    /// # Errors
+    /// [`StorageError`]; every variant says what is wrong with which file.
+    pub fn open(path: &Path, region: &Region, partition: Partition) -> Result<Self, StorageError> {
+        let dir = Arc::new(DataDir::open(path)?);
+        let log = LogStore::open(&dir.folder("raft")?)?;
+        let (snapshots, unusable_snapshot) = Snapshots::open(dir.folder("snapshots")?)?;
+        let mut images = Images::open(dir.folder("state")?)?;
+        let start = Start { path, region, partition, log: &log, snapshots: &snapshots };
+        let from_image = match images.load(region, partition)? {
+            Some((state, position)) if start.fits(&position)? => Some((state, position)),
+            Some((_, position)) => {
+                tracing::warn!(applied = position.index(), "the state image does not fit the log; rebuilding it");
+                images.discard()?;
+                None
+            }
+            None => None,
+        };
+        let (state, position, is_image) = match from_image {
+            Some((state, position)) => (state, position, true),
+            None => {
+                let (state, position) = start.from_snapshot(unusable_snapshot)?;
+                (state, position, false)
+            }
+        };
+        let image = images.into_image(&state, &position, is_image)?;
+        let writer = ImageWriter::start(image).map_err(|source| StorageError::io("start a thread for", path, source))?;
+        let machine = StateMachine::new(state, position, writer.clone(), snapshots.clone());
+        let handle = StorageHandle { reader: machine.reader(), snapshots, log: log.clone(), image: writer, dir };
+        Ok(Self { log, machine, handle })
+    }
+}
+
+impl StorageHandle {
+    /// The newest applied state.
+    #[must_use]
+    pub fn reader(&self) -> &StateReader {
+        &self.reader
+    }
+
+    /// The snapshots.
+    #[must_use]
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes what is waiting and closes log and image, after the engine has stopped. The folder is unlocked when
+    /// the last clone of this handle is dropped.
+    ///
+    /// With `clean` false the image is left as a crash would leave it.
+    pub async fn close(&self, clean: bool) {
+        self.image.close(clean).await;
+        let log = self.log.clone();
+        // Closing the log joins its flush thread; a panic in there has been reported to the engine already.
+        let _ = tokio::task::spawn_blocking(move || log.close()).await;
+    }
+}
+
+/// What choosing a state to start from depends on.
+struct Start<'a> {
+    path: &'a Path,
+    region: &'a Region,
+    partition: Partition,
+    log: &'a LogStore,
+    snapshots: &'a Snapshots,
+}
+
+impl Start<'_> {
+    /// Whether the log continues a state at `position`, and no snapshot is newer.
+    fn fits(&self, position: &Position) -> Result<bool, StorageError> {
+        let (purged, last) = self.span()?;
+        let snapshot = self.snapshots.current().and_then(|snapshot| snapshot.position().applied);
+        let within = purged <= position.applied && snapshot <= position.applied && position.applied <= last;
+        // An entry that the log holds must be the one that was applied.
+        let same = match position.applied.filter(|id| purged.as_ref() < Some(id)) {
+            Some(id) => self.log.id_at(id.index).map_err(|source| self.log_error(source))? == Some(id),
+            None => true,
+        };
+        Ok(within && same)
+    }
+
+    fn from_snapshot(&self, unusable: Option<StorageError>) -> Result<(RegionState, Position), StorageError> {
+        let purged = self.span()?.0;
+        let Some(snapshot) = self.snapshots.current() else {
+            return match (purged, unusable) {
+                (Some(_), Some(error)) => Err(error),
+                (Some(purged), None) => Err(self.gap(purged, 0)),
+                (None, _) => Ok((RegionState::new(self.region.clone(), self.partition), Position::default())),
+            };
+        };
+        match snapshot.load(self.region, self.partition) {
+            Ok(state) if purged <= snapshot.position().applied => Ok((state, snapshot.position().clone())),
+            Ok(_) => Err(self.gap(purged.expect("greater than something"), snapshot.position().index())),
+            Err(error) if purged.is_none() => {
+                tracing::warn!(%error, "the snapshot is damaged; replaying the log from its beginning");
+                self.snapshots.discard(&snapshot);
+                Ok((RegionState::new(self.region.clone(), self.partition), Position::default()))
+            }
+            Err(error) => {
+                Err(StorageError::SnapshotUnusable { path: snapshot.path().to_owned(), reason: error.to_string() })
+            }
+        }
+    }
+
+    fn span(&self) -> Result<(Option<LogId>, Option<LogId>), StorageError> {
+        let span = self.log.span().map_err(|source| self.log_error(source))?;
+        Ok((span.last_purged_log_id, span.last_log_id))
+    }
+
+    fn gap(&self, purged: LogId, applied: u64) -> StorageError {
+        StorageError::Gap { path: self.path.to_owned(), purged: purged.index, applied }
+    }
+
+    fn log_error(&self, source: std::io::Error) -> StorageError {
+        StorageError::LogUnreadable { path: self.path.to_owned(), source }
+    }
+}
+
+/// The folder of the state image and of attempts that were discarded.
+struct Images {
+    parent: PathBuf,
+    generation: u64,
+    image: Option<Image>,
+}
+
+impl Images {
+    fn open(parent: PathBuf) -> Result<Self, StorageError> {
+        let entries = std::fs::read_dir(&parent).map_err(|source| StorageError::io("list", &parent, source))?;
+        let generations = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("image-")?.parse().ok());
+        let mut images = Self { generation: generations.max().unwrap_or(0), parent, image: None };
+        if images.parent.join(LOADING).exists() {
+            tracing::warn!("the last start ended while it loaded the state image; rebuilding it");
+            images.discard()?;
+        }
+        Ok(images)
+    }
+
+    /// Loads the image, if there is one and it is whole.
+    fn load(&mut self, region: &Region, partition: Partition) -> Result<Option<(RegionState, Position)>, StorageError> {
+        let folder = image_folder(&self.parent, self.generation);
+        if !folder.exists() {
+            return Ok(None);
+        }
+        self.mark_loading(true)?;
+        let loaded = Image::open(&folder).and_then(|mut image| {
+            let loaded = image.load(region, partition)?;
+            self.image = Some(image);
+            Ok(loaded)
+        });
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, "the state image is unusable; rebuilding it from snapshot and log");
+                self.discard()?;
+                None
+            }
+        };
+        self.mark_loading(false)?;
+        Ok(loaded)
+    }
+
+    /// Throws the image away. What cannot be removed now, because sled still holds it, goes at the next start.
+    fn discard(&mut self) -> Result<(), StorageError> {
+        self.image = None;
+        for generation in 0..=self.generation {
+            let folder = image_folder(&self.parent, generation);
+            if folder.exists() {
+                let _ = std::fs::remove_dir_all(folder);
+            }
+        }
+        self.generation += 1;
+        self.mark_loading(false)
+    }
+
+    /// The image to write to from now on, holding `state` already.
+    fn into_image(
+        mut self,
+        state: &RegionState,
+        position: &Position,
+        is_loaded: bool,
+    ) -> Result<Option<Image>, StorageError> {
+        if is_loaded {
+            return Ok(self.image);
+        }
+        let empty = self.image.take();
+        let folder = image_folder(&self.parent, self.generation);
+        let opened = empty.map_or_else(|| Image::open(&folder), Ok);
+        match opened.and_then(|mut image| image.reset(state, position).map(|()| image)) {
+            Ok(image) => Ok(Some(image)),
+            Err(error) => {
+                tracing::error!(%error, "there is no state image; the node works, its next start takes longer");
+                self.discard()?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn mark_loading(&self, loading: bool) -> Result<(), StorageError> {
+        let path = self.parent.join(LOADING);
+        let result = if loading {
+            crate::data_dir::private_file().create(true).truncate(true).open(&path).map(drop)
+        } else {
+            std::fs::remove_file(&path).or_else(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            })
+        };
+        result
+            .and_then(|()| sync_folder(&self.parent))
+            .map_err(|source| StorageError::io("mark as loading", &path, source))
+    }
+}
