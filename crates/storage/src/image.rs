@@ -7,6 +7,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -292,7 +293,7 @@ fn manifest_of(folder: &Path) -> io::Result<String> {
             length += read;
         }
         let name = path.strip_prefix(folder).unwrap_or(&path).display();
-        lines.push_str(&format!("{:08x} {length} {name}\n", hasher.finalize()));
+        writeln!(lines, "{:08x} {length} {name}", hasher.finalize()).expect("a String takes every line");
     }
     Ok(lines)
 }

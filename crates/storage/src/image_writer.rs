@@ -79,12 +79,12 @@ fn run(image: Option<Image>, mut jobs: mpsc::Receiver<Job>) {
             Job::Reset { state, position } => image.as_mut().map_or(Ok(()), |image| image.reset(&state, &position)),
             Job::Checkpoint => image.as_ref().map_or(Ok(()), Image::checkpoint),
             Job::Close { clean, done } => {
-                report(image.take().filter(|_| clean).map_or(Ok(()), Image::close));
+                report(&image.take().filter(|_| clean).map_or(Ok(()), Image::close));
                 let _ = done.send(());
                 return;
             }
         };
-        if !report(result) {
+        if !report(&result) {
             image = None;
         }
     }
@@ -105,8 +105,8 @@ fn gather(jobs: &mut mpsc::Receiver<Job>, changes: &mut Vec<RowChange>, position
     None
 }
 
-fn report(result: Result<(), ImageError>) -> bool {
-    if let Err(error) = &result {
+fn report(result: &Result<(), ImageError>) -> bool {
+    if let Err(error) = result {
         tracing::error!(
             error = %error,
             cause = std::error::Error::source(error).map(ToString::to_string),

@@ -65,15 +65,14 @@ impl NodeStorage {
             }
             None => None,
         };
-        let (state, position, is_image) = match from_image {
-            Some((state, position)) => (state, position, true),
-            None => {
-                let (state, position) = start.from_snapshot(unusable_snapshot)?;
-                (state, position, false)
-            }
+        let is_image = from_image.is_some();
+        let (state, position) = match from_image {
+            Some(loaded) => loaded,
+            None => start.load_snapshot(unusable_snapshot)?,
         };
         let image = images.into_image(&state, &position, is_image)?;
-        let writer = ImageWriter::start(image).map_err(|source| StorageError::io("start a thread for", path, source))?;
+        let writer =
+            ImageWriter::start(image).map_err(|source| StorageError::io("start a thread for", path, source))?;
         let machine = StateMachine::new(state, position, writer.clone(), snapshots.clone());
         let handle = StorageHandle { reader: machine.reader(), snapshots, log: log.clone(), image: writer, dir };
         Ok(Self { log, machine, handle })
@@ -134,7 +133,7 @@ impl Start<'_> {
         Ok(within && same)
     }
 
-    fn from_snapshot(&self, unusable: Option<StorageError>) -> Result<(RegionState, Position), StorageError> {
+    fn load_snapshot(&self, unusable: Option<StorageError>) -> Result<(RegionState, Position), StorageError> {
         let purged = self.span()?.0;
         let Some(snapshot) = self.snapshots.current() else {
             return match (purged, unusable) {
@@ -181,9 +180,8 @@ struct Images {
 impl Images {
     fn open(parent: PathBuf) -> Result<Self, StorageError> {
         let entries = std::fs::read_dir(&parent).map_err(|source| StorageError::io("list", &parent, source))?;
-        let generations = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("image-")?.parse().ok());
+        let generations =
+            entries.flatten().filter_map(|entry| entry.file_name().to_str()?.strip_prefix("image-")?.parse().ok());
         let mut images = Self { generation: generations.max().unwrap_or(0), parent, image: None };
         if images.parent.join(LOADING).exists() {
             tracing::warn!("the last start ended while it loaded the state image; rebuilding it");

@@ -51,7 +51,13 @@ impl SnapshotFile {
         let file = private_file().create(true).truncate(true).open(path)?;
         let mut out = BufWriter::with_capacity(1024 * 1024, &file);
         out.write_all(&header(state.region().as_str(), position))?;
-        let mut blocks = BlockWriter { out, block: Vec::with_capacity(BLOCK_SIZE * 2), rows: 0, bytes: 0, sums: crc32fast::Hasher::new() };
+        let mut blocks = BlockWriter {
+            out,
+            block: Vec::with_capacity(BLOCK_SIZE * 2),
+            rows: 0,
+            bytes: 0,
+            sums: crc32fast::Hasher::new(),
+        };
         for (key, value) in state.rows() {
             blocks.row(&key, &value)?;
         }
@@ -124,7 +130,12 @@ impl SnapshotFile {
         let state = RegionState::from_rows(
             region.clone(),
             partition,
-            std::iter::from_fn(|| rows.next_row().unwrap_or_else(|error| { failure = Some(error); None })),
+            std::iter::from_fn(|| {
+                rows.next_row().unwrap_or_else(|error| {
+                    failure = Some(error);
+                    None
+                })
+            }),
         );
         match failure {
             Some(error) => Err(error),
@@ -324,11 +335,7 @@ impl<R: Read> RowReader<R> {
         self.input.read_exact(&mut trailer)?;
         self.seen.sums = self.sums.clone().finalize();
         let nothing_behind = self.input.read(&mut [0])? == 0;
-        if read_trailer(&trailer)? == self.seen && nothing_behind {
-            Ok(())
-        } else {
-            Err(damaged("it is not complete"))
-        }
+        if read_trailer(&trailer)? == self.seen && nothing_behind { Ok(()) } else { Err(damaged("it is not complete")) }
     }
 }
 
