@@ -84,6 +84,11 @@ impl LogStore {
         })
     }
 
+    /// Whether neither an entry nor a vote was ever written.
+    pub(crate) fn is_pristine(&self) -> io::Result<bool> {
+        self.read(|log| log.log_state().last().is_none() && log.log_state().vote().is_none())
+    }
+
     /// The id of the entry at `index`, if the log holds it.
     pub(crate) fn id_at(&self, index: u64) -> io::Result<Option<LogId>> {
         let guard = self.read_guard()?;

@@ -5,7 +5,7 @@
 //! away and written anew. If nothing reaches back to where the log begins, the node refuses to start.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use meridian_model::{Partition, Region};
 use meridian_state::RegionState;
@@ -17,6 +17,7 @@ use crate::image::Image;
 use crate::image_writer::{ImageWriter, image_folder};
 use crate::log::LogStore;
 use crate::machine::{StateMachine, StateReader};
+use crate::newcomer::Newcomer;
 use crate::raft_types::LogId;
 use crate::snapshots::Snapshots;
 
@@ -41,7 +42,10 @@ pub struct StorageHandle {
     snapshots: Snapshots,
     log: LogStore,
     image: ImageWriter,
-    dir: Arc<DataDir>,
+    newcomer: Arc<Newcomer>,
+    path: PathBuf,
+    /// `None` once closed.
+    dir: Arc<Mutex<Option<DataDir>>>,
 }
 
 impl NodeStorage {
@@ -51,11 +55,12 @@ impl NodeStorage {
     /// # Errors
     /// [`StorageError`]; every variant says what is wrong with which file.
     pub fn open(path: &Path, region: &Region, partition: Partition) -> Result<Self, StorageError> {
-        let dir = Arc::new(DataDir::open(path)?);
+        let dir = DataDir::open(path)?;
         let log = LogStore::open(&dir.folder("raft")?)?;
         let (snapshots, unusable_snapshot) = Snapshots::open(dir.folder("snapshots")?)?;
         let mut images = Images::open(dir.folder("state")?)?;
         let start = Start { path, region, partition, log: &log, snapshots: &snapshots };
+        let newcomer = Arc::new(Newcomer::open(path, start.is_empty()?)?);
         let from_image = match images.load(region, partition)? {
             Some((state, position)) if start.fits(&position)? => Some((state, position)),
             Some((_, position)) => {
@@ -74,7 +79,15 @@ impl NodeStorage {
         let writer =
             ImageWriter::start(image).map_err(|source| StorageError::io("start a thread for", path, source))?;
         let machine = StateMachine::new(state, position, writer.clone(), snapshots.clone());
-        let handle = StorageHandle { reader: machine.reader(), snapshots, log: log.clone(), image: writer, dir };
+        let handle = StorageHandle {
+            reader: machine.reader(),
+            snapshots,
+            log: log.clone(),
+            image: writer,
+            newcomer,
+            path: path.to_owned(),
+            dir: Arc::new(Mutex::new(Some(dir))),
+        };
         Ok(Self { log, machine, handle })
     }
 }
@@ -95,11 +108,16 @@ impl StorageHandle {
     /// The data folder.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.dir.path()
+        &self.path
     }
 
-    /// Writes what is waiting and closes log and image, after the engine has stopped. The folder is unlocked when
-    /// the last clone of this handle is dropped.
+    /// Whether this node still has to catch up before it may vote.
+    #[must_use]
+    pub fn newcomer(&self) -> &Arc<Newcomer> {
+        &self.newcomer
+    }
+
+    /// Writes what is waiting, closes log and image, and unlocks the folder. For use after the engine has stopped.
     ///
     /// With `clean` false the image is left as a crash would leave it.
     pub async fn close(&self, clean: bool) {
@@ -107,6 +125,7 @@ impl StorageHandle {
         let log = self.log.clone();
         // Closing the log joins its flush thread; a panic in there has been reported to the engine already.
         let _ = tokio::task::spawn_blocking(move || log.close()).await;
+        self.dir.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -154,6 +173,12 @@ impl Start<'_> {
                 Err(StorageError::SnapshotUnusable { path: snapshot.path().to_owned(), reason: error.to_string() })
             }
         }
+    }
+
+    /// Whether the log holds nothing, and never did.
+    fn is_empty(&self) -> Result<bool, StorageError> {
+        let is_pristine = self.log.is_pristine().map_err(|source| self.log_error(source))?;
+        Ok(is_pristine && self.snapshots.current().is_none())
     }
 
     fn span(&self) -> Result<(Option<LogId>, Option<LogId>), StorageError> {

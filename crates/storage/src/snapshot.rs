@@ -117,6 +117,16 @@ impl SnapshotFile {
         Ok(chunk)
     }
 
+    /// Reads and checks every byte. Blocks the thread.
+    ///
+    /// # Errors
+    /// `InvalidData` if anything in the file is not what was written.
+    pub fn verify(&self) -> io::Result<()> {
+        let mut rows = RowReader::new(At { file: &self.file, offset: 0 })?;
+        while rows.next_row()?.is_some() {}
+        Ok(())
+    }
+
     /// Reads and checks everything, and makes the state of it. Blocks the thread.
     ///
     /// # Errors

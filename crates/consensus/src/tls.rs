@@ -1,0 +1,415 @@
+//! Certificates of the cluster, and TLS between its nodes.
+//!
+//! One authority per cluster certifies every node and every Region; each connection is TLS 1.3 with certificates
+//! on both sides, on aws-lc-rs, preferring X25519MLKEM768. A peer is whoever its certificate says, and no
+//! certificate names more than one node.
+//!
+//! Left out: revocation lists. A stolen node key is answered by removing the node and issuing a new authority.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use meridian_model::Region;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, SanType, SigningKey,
+};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::names::{NodeName, region_dns_name};
+
+/// How long the authority's own certificate is valid.
+const AUTHORITY_VALIDITY: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
+/// How long the certificate of a node or a Region is valid.
+const LEAF_VALIDITY: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
+/// Certificates are valid from a while ago, for peers whose clocks are behind.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What can be wrong with certificates and keys.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A certificate could not be made.
+    #[error("cannot issue a certificate")]
+    Issue(#[source] rcgen::Error),
+    /// PEM text is not what it should be.
+    #[error("{what} is not valid PEM")]
+    Pem {
+        /// What was being read.
+        what: &'static str,
+        /// Why it failed.
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
+    /// A key or certificate does not fit.
+    #[error("the TLS configuration is not usable")]
+    Config(#[source] rustls::Error),
+    /// The authority is unusable.
+    #[error("the cluster's authority is not usable")]
+    Authority(#[source] rustls::client::VerifierBuilderError),
+    /// A certificate is not of whom it should be.
+    #[error("the certificate is not one of {expected} signed by the cluster's authority")]
+    NotCertified {
+        /// Who was expected.
+        expected: String,
+    },
+    /// A certificate does not name exactly one node.
+    #[error("the certificate does not name exactly one node of the cluster")]
+    NoNode,
+    /// A signature does not belong to the message and key.
+    #[error("the signature is not valid")]
+    BadSignature,
+}
+
+/// A certificate and its private key, both PEM.
+#[derive(Clone)]
+pub struct CertifiedPem {
+    /// The certificate.
+    pub cert_pem: String,
+    /// The private key, PKCS #8. Secret.
+    pub key_pem: String,
+}
+
+impl std::fmt::Debug for CertifiedPem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CertifiedPem").field("cert_pem", &self.cert_pem).field("key_pem", &"[secret]").finish()
+    }
+}
+
+/// The authority that certifies the nodes and Regions of one cluster.
+pub struct ClusterCa {
+    pem: CertifiedPem,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl ClusterCa {
+    /// Makes a new authority: ECDSA on P-256, valid for 20 years.
+    ///
+    /// # Errors
+    /// [`TlsError::Issue`] if the system's generator fails.
+    pub fn generate() -> Result<Self, TlsError> {
+        let key = new_key()?;
+        let mut params = params("Meridian cluster authority", AUTHORITY_VALIDITY);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key).map_err(TlsError::Issue)?;
+        let pem = CertifiedPem { cert_pem: certificate.pem(), key_pem: key.serialize_pem() };
+        Ok(Self { pem, issuer: Issuer::new(params, key) })
+    }
+
+    /// Loads an authority that was made before.
+    ///
+    /// # Errors
+    /// [`TlsError::Issue`] if certificate or key cannot be read.
+    pub fn from_pem(pem: CertifiedPem) -> Result<Self, TlsError> {
+        let key = KeyPair::from_pem(&pem.key_pem).map_err(TlsError::Issue)?;
+        let issuer = Issuer::from_ca_cert_pem(&pem.cert_pem, key).map_err(TlsError::Issue)?;
+        Ok(Self { pem, issuer })
+    }
+
+    /// The authority's certificate, which every node trusts, and its key, which no node needs.
+    #[must_use]
+    pub fn pem(&self) -> &CertifiedPem {
+        &self.pem
+    }
+
+    /// Certifies a node for both ends of a connection, valid for two years. `addresses` are further names by which
+    /// tools may connect; between nodes only [`NodeName::dns_name`] counts.
+    ///
+    /// # Errors
+    /// [`TlsError::Issue`] if a name is not one.
+    pub fn issue_node(&self, name: &NodeName, dns_names: &[String], ips: &[IpAddr]) -> Result<CertifiedPem, TlsError> {
+        let mut names = vec![dns(&name.dns_name())?];
+        for dns_name in dns_names {
+            names.push(dns(dns_name)?);
+        }
+        names.extend(ips.iter().copied().map(SanType::IpAddress));
+        let usages = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(&format!("Meridian node {name}"), names, &usages)
+    }
+
+    /// Certifies a Region: the identity that signs its transport keys and envelopes. Valid for two years.
+    ///
+    /// # Errors
+    /// [`TlsError::Issue`] if the system's generator fails.
+    pub fn issue_region(&self, region: &Region) -> Result<CertifiedPem, TlsError> {
+        let names = vec![dns(&region_dns_name(region))?];
+        self.issue(&format!("Meridian Region {region}"), names, &[ExtendedKeyUsagePurpose::ServerAuth])
+    }
+
+    fn issue(
+        &self,
+        common_name: &str,
+        names: Vec<SanType>,
+        usages: &[ExtendedKeyUsagePurpose],
+    ) -> Result<CertifiedPem, TlsError> {
+        let key = new_key()?;
+        let mut params = params(common_name, LEAF_VALIDITY);
+        params.subject_alt_names = names;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = usages.to_vec();
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(TlsError::Issue)?;
+        Ok(CertifiedPem { cert_pem: certificate.pem(), key_pem: key.serialize_pem() })
+    }
+}
+
+fn new_key() -> Result<KeyPair, TlsError> {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(TlsError::Issue)
+}
+
+fn params(common_name: &str, validity: Duration) -> CertificateParams {
+    let now = SystemTime::now();
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.not_before = (now - CLOCK_TOLERANCE).into();
+    params.not_after = (now + validity).into();
+    params
+}
+
+fn dns(name: &str) -> Result<SanType, TlsError> {
+    name.try_into().map(SanType::DnsName).map_err(TlsError::Issue)
+}
+
+/// Who is at the other end of a connection, by its certificate. Stands in the extensions of every request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerIdentity {
+    /// The node.
+    pub name: NodeName,
+}
+
+/// Mutual TLS between nodes: the authority to trust and this node's own certificate.
+#[derive(Clone)]
+pub struct PeerTls {
+    name: NodeName,
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+}
+
+impl std::fmt::Debug for PeerTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerTls").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl PeerTls {
+    /// Prepares TLS for the node that `own` certifies.
+    ///
+    /// # Errors
+    /// [`TlsError`] if something is not PEM, if key and certificate do not belong together, or if the certificate
+    /// is not one of a node.
+    pub fn new(authority_pem: &str, own: &CertifiedPem) -> Result<Self, TlsError> {
+        let provider = provider();
+        let roots = roots(authority_pem)?;
+        let chain = certificates("the node's certificate", &own.cert_pem)?;
+        let name = node_of(chain.first().ok_or(TlsError::NoNode)?)?;
+        let key = || {
+            PrivateKeyDer::from_pem_slice(own.key_pem.as_bytes())
+                .map_err(|source| TlsError::Pem { what: "the node's key", source })
+        };
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
+            .build()
+            .map_err(TlsError::Authority)?;
+        let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(TlsError::Config)?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain.clone(), key()?)
+            .map_err(TlsError::Config)?;
+        let mut client = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(TlsError::Config)?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key()?)
+            .map_err(TlsError::Config)?;
+        server.alpn_protocols = vec![b"h2".to_vec()];
+        client.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Self { name, server: Arc::new(server), client: Arc::new(client) })
+    }
+
+    /// The node whose certificate this is.
+    #[must_use]
+    pub fn name(&self) -> &NodeName {
+        &self.name
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.server))
+    }
+
+    pub(crate) fn connector(&self) -> TlsConnector {
+        TlsConnector::from(Arc::clone(&self.client))
+    }
+}
+
+/// The node that an already verified peer certificate names.
+pub(crate) fn identity_of(chain: Option<&[CertificateDer<'_>]>) -> io::Result<PeerIdentity> {
+    let leaf = chain.and_then(<[_]>::first).ok_or(TlsError::NoNode).map_err(io::Error::other)?;
+    node_of(leaf).map(|name| PeerIdentity { name }).map_err(io::Error::other)
+}
+
+fn node_of(certificate: &CertificateDer<'_>) -> Result<NodeName, TlsError> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| TlsError::NoNode)?;
+    let names = parsed.subject_alternative_name().ok().flatten().ok_or(TlsError::NoNode)?;
+    let mut nodes = names.value.general_names.iter().filter_map(|name| match name {
+        x509_parser::extensions::GeneralName::DNSName(name) => NodeName::from_dns_name(name),
+        _ => None,
+    });
+    match (nodes.next(), nodes.next()) {
+        (Some(node), None) => Ok(node),
+        _ => Err(TlsError::NoNode),
+    }
+}
+
+/// The key of a Region's identity: signs on behalf of the Region.
+pub struct RegionSigner {
+    key: KeyPair,
+}
+
+impl RegionSigner {
+    /// Loads the key that [`ClusterCa::issue_region`] made.
+    ///
+    /// # Errors
+    /// [`TlsError::Issue`] if it is not a P-256 key.
+    pub fn from_pem(key_pem: &str) -> Result<Self, TlsError> {
+        KeyPair::from_pem_and_sign_algo(key_pem, &PKCS_ECDSA_P256_SHA256).map(|key| Self { key }).map_err(TlsError::Issue)
+    }
+
+    /// Signs `message`: ECDSA on P-256 with SHA-256, ASN.1 DER.
+    ///
+    /// # Errors
+    /// [`TlsError::Issue`] if the system's generator fails.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, TlsError> {
+        self.key.sign(message).map_err(TlsError::Issue)
+    }
+}
+
+impl std::fmt::Debug for RegionSigner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RegionSigner([secret])")
+    }
+}
+
+/// The public half of a Region's identity, proven to be certified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegionVerifier {
+    public_key: Vec<u8>,
+}
+
+impl RegionVerifier {
+    /// Checks a signature that [`RegionSigner::sign`] made.
+    ///
+    /// # Errors
+    /// [`TlsError::BadSignature`] if it is not one of this Region over `message`.
+    pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), TlsError> {
+        let algorithms = provider().signature_verification_algorithms;
+        let p256 = algorithms.mapping.iter().find(|(scheme, _)| *scheme == SignatureScheme::ECDSA_NISTP256_SHA256);
+        let candidates = p256.map_or(&[][..], |(_, candidates)| *candidates);
+        if candidates.iter().any(|algorithm| algorithm.verify_signature(&self.public_key, message, signature).is_ok()) {
+            Ok(())
+        } else {
+            Err(TlsError::BadSignature)
+        }
+    }
+}
+
+/// Proves that `cert_pem` is the identity of `region`, certified by the authority and valid now.
+///
+/// # Errors
+/// [`TlsError::NotCertified`] if not, [`TlsError::Pem`] if it is no certificate.
+pub fn verify_region_certificate(
+    authority_pem: &str,
+    cert_pem: &str,
+    region: &Region,
+) -> Result<RegionVerifier, TlsError> {
+    let not_certified = || TlsError::NotCertified { expected: region.to_string() };
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots(authority_pem)?, provider())
+        .build()
+        .map_err(TlsError::Authority)?;
+    let chain = certificates("the Region's certificate", cert_pem)?;
+    let leaf = chain.first().ok_or_else(not_certified)?;
+    let name = ServerName::try_from(region_dns_name(region)).map_err(|_| not_certified())?;
+    verifier.verify_server_cert(leaf, &[], &name, &[], UnixTime::now()).map_err(|_| not_certified())?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(leaf).map_err(|_| not_certified())?;
+    Ok(RegionVerifier { public_key: parsed.public_key().subject_public_key.data.to_vec() })
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn roots(authority_pem: &str) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("the authority's certificate", authority_pem)? {
+        roots.add(certificate).map_err(TlsError::Config)?;
+    }
+    Ok(Arc::new(roots))
+}
+
+fn certificates(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|source| TlsError::Pem { what, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::NodeId;
+
+    fn region(name: &str) -> Region {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_region_signs_and_is_verified() {
+        let ca = ClusterCa::generate().unwrap();
+        let again = ClusterCa::from_pem(ca.pem().clone()).unwrap();
+        let pem = again.issue_region(&region("us-east-1")).unwrap();
+        let verifier = verify_region_certificate(&ca.pem().cert_pem, &pem.cert_pem, &region("us-east-1")).unwrap();
+        let signature = RegionSigner::from_pem(&pem.key_pem).unwrap().sign(b"transport key").unwrap();
+        verifier.verify(b"transport key", &signature).unwrap();
+        assert!(matches!(verifier.verify(b"another key", &signature), Err(TlsError::BadSignature)));
+    }
+
+    #[test]
+    fn no_other_certificate_passes_for_a_region() {
+        let ca = ClusterCa::generate().unwrap();
+        let other = ClusterCa::generate().unwrap();
+        let node = NodeName { region: region("us-east-1"), node: NodeId(1) };
+        for wrong in [
+            ca.issue_region(&region("us-west-2")).unwrap(),
+            ca.issue_node(&node, &[], &[]).unwrap(),
+            other.issue_region(&region("us-east-1")).unwrap(),
+        ] {
+            let result = verify_region_certificate(&ca.pem().cert_pem, &wrong.cert_pem, &region("us-east-1"));
+            assert!(matches!(result, Err(TlsError::NotCertified { .. })));
+        }
+    }
+
+    #[test]
+    fn only_the_certificate_of_exactly_one_node_makes_a_peer() {
+        let ca = ClusterCa::generate().unwrap();
+        let node = NodeName { region: region("us-east-1"), node: NodeId(7) };
+        let pem = ca.issue_node(&node, &["kms.example.com".into()], &["127.0.0.1".parse().unwrap()]).unwrap();
+        assert_eq!(PeerTls::new(&ca.pem().cert_pem, &pem).unwrap().name(), &node);
+        let region_pem = ca.issue_region(&node.region).unwrap();
+        assert!(matches!(PeerTls::new(&ca.pem().cert_pem, &region_pem), Err(TlsError::NoNode)));
+        let second = NodeName { node: NodeId(8), ..node.clone() }.dns_name();
+        let two = ca.issue_node(&node, &[second], &[]).unwrap();
+        assert!(matches!(PeerTls::new(&ca.pem().cert_pem, &two), Err(TlsError::NoNode)));
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let pem = ClusterCa::generate().unwrap().pem().clone();
+        assert!(!format!("{pem:?}").contains("PRIVATE"));
+    }
+}
