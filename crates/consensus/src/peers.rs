@@ -149,9 +149,8 @@ impl Peers {
             return Ok(Arc::clone(peer));
         }
         let name = NodeName { region: self.tls.name().region.clone(), node };
-        let channel = || {
-            connect(&self.tls, &name, address.to_owned()).map_err(|error| CallError::Unreachable(error.to_string()))
-        };
+        let channel =
+            || connect(&self.tls, &name, address.to_owned()).map_err(|error| CallError::Unreachable(error.to_string()));
         let (control, bulk) = (channel()?, channel()?);
         let peer = Arc::new(Peer { name: name.clone(), control, bulk, echo: Mutex::default() });
         known.insert(node, (address.to_owned(), Arc::clone(&peer)));

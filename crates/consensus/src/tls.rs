@@ -279,7 +279,9 @@ impl RegionSigner {
     /// # Errors
     /// [`TlsError::Issue`] if it is not a P-256 key.
     pub fn from_pem(key_pem: &str) -> Result<Self, TlsError> {
-        KeyPair::from_pem_and_sign_algo(key_pem, &PKCS_ECDSA_P256_SHA256).map(|key| Self { key }).map_err(TlsError::Issue)
+        KeyPair::from_pem_and_sign_algo(key_pem, &PKCS_ECDSA_P256_SHA256)
+            .map(|key| Self { key })
+            .map_err(TlsError::Issue)
     }
 
     /// Signs `message`: ECDSA on P-256 with SHA-256, ASN.1 DER.

@@ -24,6 +24,7 @@ mod node;
 pub mod raft_types;
 mod snapshot;
 mod snapshots;
+pub mod vault;
 
 pub use codec::{CodecError, Position, decode_entry, encode_entry};
 pub use data_dir::DataDir;

@@ -1,0 +1,163 @@
+//! A group of three nodes: elections, proposals, reads on every node, restarts, partitions.
+
+mod cluster;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cluster::{Cluster, PATIENCE, create_key, deadline, holds, rows};
+use meridian_consensus::{ForwardError, ForwardHandler, NodeId, NodeName, ProposeError, Unavailable};
+use tokio::time::Instant;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_on_the_leader_are_read_on_every_node() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let index = cluster.propose(&[leader], &create_key(1)).await;
+    for node in cluster.ids() {
+        let group = cluster.group(node);
+        group.wait_applied(index, deadline()).await.unwrap();
+        assert!(holds(&group.state(), 1));
+        group.read_barrier(deadline()).await.unwrap();
+        assert_eq!(rows(&group), rows(&cluster.group(leader)));
+    }
+    let follower = cluster.ids().into_iter().find(|node| *node != leader).unwrap();
+    let refused = cluster.group(follower).propose(&create_key(2)).await;
+    assert_eq!(refused, Err(ProposeError::NotLeader { leader: Some(leader) }));
+    cluster.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_barrier_on_a_follower_sees_what_was_acknowledged_before() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let followers: Vec<_> = cluster.ids().into_iter().filter(|node| *node != leader).collect();
+    for number in 0..50 {
+        cluster.propose(&[leader], &create_key(number)).await;
+        let group = cluster.group(followers[usize::from(number % 2 == 0)]);
+        group.read_barrier(deadline()).await.unwrap();
+        assert!(holds(&group.state(), number), "key {number}");
+    }
+    cluster.stop_all().await;
+}
+
+struct Echo;
+
+#[async_trait]
+impl ForwardHandler for Echo {
+    async fn handle(&self, from: &NodeName, body: Bytes) -> Bytes {
+        format!("{from}: {}", String::from_utf8_lossy(&body)).into()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_are_forwarded_to_the_leader() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    for node in cluster.ids() {
+        let group = cluster.group(node);
+        let mut leadership = group.leadership();
+        let known = leadership.wait_for(|now| now.leader == Some(leader));
+        tokio::time::timeout(PATIENCE, known).await.unwrap().unwrap();
+        assert_eq!(group.forward(Bytes::from_static(b"hello")).await, Err(ForwardError::NotLeader(leader)));
+    }
+    cluster.group(leader).on_forward(Arc::new(Echo));
+    for node in cluster.ids() {
+        let answer = cluster.group(node).forward(Bytes::from_static(b"hello")).await.unwrap();
+        assert_eq!(answer, format!("us-east-1/{node}: hello"));
+    }
+    cluster.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_leader_is_replaced_and_catches_up_when_it_returns() {
+    let mut cluster = Cluster::start(3).await;
+    let first = cluster.leader().await;
+    cluster.propose(&[first], &create_key(1)).await;
+    cluster.kill(first).await;
+    let killed = Instant::now();
+    let index = cluster.propose(&cluster.ids(), &create_key(2)).await;
+    println!("writes were accepted again {:?} after the leader was gone", killed.elapsed());
+    cluster.restart(first).await;
+    let returned = cluster.group(first);
+    returned.wait_applied(index, deadline()).await.unwrap();
+    assert!(holds(&returned.state(), 1) && holds(&returned.state(), 2));
+    cluster.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_survives_a_restart_of_all_nodes() {
+    let mut cluster = Cluster::start(3).await;
+    for number in 0..20 {
+        cluster.propose(&cluster.ids(), &create_key(number)).await;
+    }
+    let before = rows(&cluster.group(cluster.leader().await));
+    for node in cluster.ids() {
+        cluster.kill(node).await;
+    }
+    for node in 1..=3 {
+        cluster.restart(NodeId(node)).await;
+    }
+    for node in cluster.ids() {
+        let group = cluster.group(node);
+        group.read_barrier(deadline()).await.unwrap();
+        assert_eq!(rows(&group), before);
+    }
+    cluster.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_minority_side_of_a_partition_neither_writes_nor_reads() {
+    let mut cluster = Cluster::start(3).await;
+    let old = cluster.leader().await;
+    cluster.propose(&[old], &create_key(1)).await;
+    let majority: Vec<_> = cluster.ids().into_iter().filter(|node| *node != old).collect();
+    cluster.switch.isolate([old]);
+    let index = cluster.propose(&majority, &create_key(2)).await;
+    let soon = Instant::now() + Duration::from_secs(1);
+    let refused = cluster.group(old).read_barrier(soon).await;
+    assert!(
+        matches!(refused, Err(Unavailable::NoQuorum | Unavailable::NoLeader | Unavailable::Timeout)),
+        "{refused:?}"
+    );
+    assert!(!holds(&cluster.group(old).state(), 2));
+    assert!(cluster.group(old).freshness().is_none_or(|age| age > Duration::from_millis(500)));
+    cluster.switch.isolate([]);
+    cluster.group(old).wait_applied(index, deadline()).await.unwrap();
+    cluster.group(old).read_barrier(deadline()).await.unwrap();
+    assert_eq!(rows(&cluster.group(old)), rows(&cluster.group(majority[0])));
+    cluster.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leadership_is_handed_over_on_request_and_on_shutdown() {
+    let mut cluster = Cluster::start(3).await;
+    let first = cluster.leader().await;
+    cluster.propose(&[first], &create_key(1)).await;
+    let second = cluster.ids().into_iter().find(|node| *node != first).unwrap();
+    assert_eq!(cluster.group(first).transfer_leadership(Some(second)).await, Ok(second));
+    assert!(cluster.group(second).leadership().borrow().am_leader);
+    let watched = cluster.ids().into_iter().find(|node| *node != second).unwrap();
+    let mut leadership = cluster.group(watched).leadership();
+    cluster.stop(second).await;
+    let moved = leadership.wait_for(|now| now.leader.is_some_and(|leader| leader != second));
+    tokio::time::timeout(PATIENCE, moved).await.unwrap().unwrap();
+    cluster.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_alone_forms_a_group() {
+    let mut cluster = Cluster::start(1).await;
+    cluster.propose(&cluster.ids(), &create_key(1)).await;
+    let group = cluster.group(NodeId(1));
+    group.read_barrier(deadline()).await.unwrap();
+    assert_eq!(group.freshness().map(|age| age < Duration::from_secs(1)), Some(true));
+    cluster.kill(NodeId(1)).await;
+    cluster.restart(NodeId(1)).await;
+    let group = cluster.group(NodeId(1));
+    group.read_barrier(deadline()).await.unwrap();
+    assert!(holds(&group.state(), 1));
+    cluster.stop_all().await;
+}
