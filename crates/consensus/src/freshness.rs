@@ -88,8 +88,8 @@ impl Freshness {
 mod tests {
     use super::*;
 
-    fn standing(age: Duration, applied: u64) -> Option<Standing> {
-        Some(Standing { quorum_age_micros: u64::try_from(age.as_micros()).unwrap(), applied })
+    fn standing(age: Duration, applied: u64) -> Standing {
+        Standing { quorum_age_micros: u64::try_from(age.as_micros()).unwrap(), applied }
     }
 
     #[tokio::test(start_paused = true)]
@@ -97,11 +97,11 @@ mod tests {
         let freshness = Freshness::new(1);
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(freshness.age(5), None);
-        freshness.heard(Some(freshness.reading()), standing(Duration::from_millis(30), 6));
+        freshness.heard(Some(freshness.reading()), Some(standing(Duration::from_millis(30), 6)));
         assert_eq!(freshness.age(5), None, "entry 6 is not applied yet");
         tokio::time::advance(Duration::from_millis(70)).await;
         assert_eq!(freshness.age(6), Some(Duration::from_millis(100)));
-        freshness.heard(Some(freshness.reading()), standing(Duration::ZERO, 9));
+        freshness.heard(Some(freshness.reading()), Some(standing(Duration::ZERO, 9)));
         assert_eq!(freshness.age(6), Some(Duration::from_millis(100)), "entry 9 is not applied yet");
         assert_eq!(freshness.age(9), Some(Duration::ZERO));
     }
@@ -112,7 +112,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(10)).await;
         freshness.heard(Some(freshness.reading()), None);
         assert_eq!(freshness.age(u64::MAX), None);
-        freshness.heard(Some(freshness.reading()), standing(Duration::from_secs(5), 1));
+        freshness.heard(Some(freshness.reading()), Some(standing(Duration::from_secs(5), 1)));
         assert_eq!(freshness.age(1), Some(Duration::from_secs(5)));
     }
 
@@ -120,8 +120,8 @@ mod tests {
     async fn readings_of_an_earlier_run_are_worthless() {
         let freshness = Freshness::new(2);
         tokio::time::advance(Duration::from_secs(10)).await;
-        freshness.heard(Some(Echo { run: 1, micros: 9_000_000 }), standing(Duration::ZERO, 1));
-        freshness.heard(Some(Echo { run: 2, micros: 1_000 }), standing(Duration::from_secs(1), 1));
+        freshness.heard(Some(Echo { run: 1, micros: 9_000_000 }), Some(standing(Duration::ZERO, 1)));
+        freshness.heard(Some(Echo { run: 2, micros: 1_000 }), Some(standing(Duration::from_secs(1), 1)));
         assert_eq!(freshness.age(1), None);
     }
 }

@@ -394,7 +394,7 @@ impl Group {
         let own = self.0.core.name.node.0;
         let voters = metrics.membership_config.voter_ids().filter(|voter| *voter != own);
         let mut candidates = voters.filter(|voter| to.is_none_or(|to| to.0 == *voter)).collect::<Vec<_>>();
-        candidates.sort_by_key(|voter| matched.get(voter).cloned().flatten());
+        candidates.sort_by_key(|voter| matched.get(voter).copied().flatten());
         candidates.last().copied().map(NodeId).ok_or(TransferError::NoSuccessor)
     }
 

@@ -73,7 +73,7 @@ impl RaftService {
         if start.length > SNAPSHOT_MAX {
             return Err(Status::resource_exhausted("the snapshot is too long"));
         }
-        let mut receiver = self.core.storage.snapshots().receive().map_err(disk)?;
+        let mut receiver = self.core.storage.snapshots().receive().map_err(|error| disk(&error))?;
         while let Some(part) = tokio::time::timeout(wait, parts.message()).await.map_err(timed_out)?? {
             let Some(Part::Chunk(chunk)) = part.part else {
                 return Err(Status::invalid_argument("a snapshot consists of chunks"));
@@ -81,14 +81,15 @@ impl RaftService {
             if receiver.length() + chunk.len() as u64 > start.length {
                 return Err(Status::invalid_argument("the snapshot is longer than announced"));
             }
-            receiver = blocking(move || receiver.write(&chunk).map(|()| receiver)).await.map_err(disk)?;
+            receiver =
+                blocking(move || receiver.write(&chunk).map(|()| receiver)).await.map_err(|error| disk(&error))?;
         }
         if receiver.length() != start.length {
             return Err(Status::aborted("the snapshot is shorter than announced"));
         }
         let file = blocking(move || verified(receiver)).await.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Status::data_loss(error.to_string()),
-            _ => disk(error),
+            _ => disk(&error),
         })?;
         Ok((vote, file))
     }
@@ -104,7 +105,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-fn disk(error: io::Error) -> Status {
+fn disk(error: &io::Error) -> Status {
     tracing::error!(%error, "a snapshot cannot be stored");
     Status::internal("the snapshot cannot be stored")
 }
@@ -121,7 +122,7 @@ impl Raft for RaftService {
         self.admit(&request)?;
         let mut message = request.into_inner();
         let (echo, standing) = (message.echo.take(), message.standing.take());
-        let response = self.engine()?.append_entries(wire::append_in(message)?).await.map_err(stopped)?;
+        let response = self.engine()?.append_entries(wire::append_in(&message)?).await.map_err(stopped)?;
         if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
             self.core.freshness.heard(echo, standing);
         }

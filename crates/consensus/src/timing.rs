@@ -42,7 +42,7 @@ impl Default for Timing {
             election_max: Duration::from_millis(700),
             propose: Duration::from_secs(5),
             append: Duration::from_secs(2),
-            snapshot: Duration::from_secs(60),
+            snapshot: Duration::from_mins(1),
             read_index: Duration::from_secs(1),
             forward: Duration::from_secs(10),
             transfer: Duration::from_secs(2),

@@ -27,11 +27,11 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::names::{NodeName, region_dns_name};
 
 /// How long the authority's own certificate is valid.
-const AUTHORITY_VALIDITY: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
+const AUTHORITY_VALIDITY: Duration = Duration::from_hours(20 * 365 * 24);
 /// How long the certificate of a node or a Region is valid.
-const LEAF_VALIDITY: Duration = Duration::from_secs(2 * 365 * 24 * 60 * 60);
+const LEAF_VALIDITY: Duration = Duration::from_hours(2 * 365 * 24);
 /// Certificates are valid from a while ago, for peers whose clocks are behind.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 60 * 60);
+const CLOCK_TOLERANCE: Duration = Duration::from_hours(24);
 
 /// What can be wrong with certificates and keys.
 #[derive(Debug, thiserror::Error)]

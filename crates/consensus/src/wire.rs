@@ -56,7 +56,7 @@ pub(crate) fn append_out(request: &AppendEntriesRequest<TypeConfig>) -> proto::A
     }
 }
 
-pub(crate) fn append_in(request: proto::AppendRequest) -> Result<AppendEntriesRequest<TypeConfig>, WireError> {
+pub(crate) fn append_in(request: &proto::AppendRequest) -> Result<AppendEntriesRequest<TypeConfig>, WireError> {
     Ok(AppendEntriesRequest {
         vote: vote_in(request.vote)?,
         prev_log_id: request.previous.map(log_id_in),

@@ -126,12 +126,12 @@ impl Cluster {
         cluster
     }
 
-    pub fn name(&self, node: NodeId) -> NodeName {
+    pub fn name(node: NodeId) -> NodeName {
         NodeName { region: region(), node }
     }
 
     pub fn tls(&self, node: NodeId) -> PeerTls {
-        let pem = self.ca.issue_node(&self.name(node), &[], &[]).unwrap();
+        let pem = self.ca.issue_node(&Self::name(node), &[], &[]).unwrap();
         PeerTls::new(&self.ca.pem().cert_pem, &pem).unwrap()
     }
 
