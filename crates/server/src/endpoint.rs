@@ -73,8 +73,6 @@ pub struct NodeReadiness {
     pub leader_known: bool,
     /// Whether it heard of the leader's commits recently enough to serve cryptography.
     pub fresh: bool,
-    /// How long ago it last heard, in milliseconds; `None` if it never did.
-    pub freshness_ms: Option<u64>,
     /// Whether it can write its audit trail.
     pub recording: bool,
 }

@@ -225,6 +225,10 @@ impl<'a> Call<'a> {
         verified.map(|verified| (body, verified)).map_err(Unauthenticated::Signature)
     }
 
+    pub(crate) fn headers(self) -> &'a HeaderMap {
+        &self.parts.headers
+    }
+
     /// What the operation may know about the request.
     fn context(self, caller: Arc<Caller>) -> CallContext {
         let headers = &self.parts.headers;

@@ -4,6 +4,7 @@ use http::StatusCode;
 use hyper::body::Incoming;
 use meridian_audit::metrics;
 use meridian_identity::query::{QueryAnswer, QueryError};
+use meridian_identity::sigv4::claimed_service;
 use meridian_identity::{Service, sts};
 use meridian_model::ServiceError;
 
@@ -22,8 +23,9 @@ pub(crate) async fn handle(call: Call<'_>, body: Incoming) -> Handled<'_> {
 }
 
 fn refused<'a>(call: Call<'a>, error: &QueryError) -> Handled<'a> {
-    // The namespace of an answer to nobody is that of STS, which more clients speak.
-    let answer = error.answer(Service::Sts, call.request_id);
+    // Whom nobody is believed to have asked still answers in its own namespace.
+    let service = claimed_service(call.headers()).unwrap_or(Service::Sts);
+    let answer = error.answer(service, call.request_id);
     Handled { answer: sent(answer, call), region: None, operation: OPERATION, code: error.code }
 }
 

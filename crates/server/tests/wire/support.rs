@@ -80,15 +80,7 @@ impl Endpoint for Puppet {
     fn readiness(&self) -> Vec<NodeReadiness> {
         let ready = self.ready.load(std::sync::atomic::Ordering::Relaxed);
         let node = format!("{}/1", self.region);
-        vec![NodeReadiness {
-            node,
-            ready,
-            sealed: !ready,
-            leader_known: true,
-            fresh: true,
-            freshness_ms: Some(7),
-            recording: true,
-        }]
+        vec![NodeReadiness { node, ready, sealed: !ready, leader_known: true, fresh: true, recording: true }]
     }
 }
 
