@@ -21,7 +21,10 @@ _ACCOUNTS = itertools.count(200_000_000_001)
 def cluster(tmp_path_factory):
     """The cluster; at the end of the run it must have stopped cleanly and logged nothing alarming."""
     cluster = LocalCluster(tmp_path_factory.mktemp("cluster"))
-    cluster.start()
+    try:
+        cluster.start()
+    except AssertionError as error:
+        pytest.exit(f"the cluster does not start: {error}", returncode=1)
     yield cluster
     assert cluster.process.poll() is None, f"the cluster died during the tests\n{cluster.log_tail()}"
     cluster.stop()
