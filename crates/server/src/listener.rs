@@ -132,7 +132,11 @@ impl ConnectionTask {
             None => self.serve(stream, Connection { peer, tls: None, activity }).await,
             Some(acceptor) => {
                 let handshake = timeout(self.gateway.limits().head_time_max, acceptor.accept(stream));
-                if let Ok(Ok(stream)) = handshake.await {
+                let shaken = tokio::select! {
+                    shaken = handshake => shaken,
+                    () = self.shutdown.cancelled() => Ok(Err(io::ErrorKind::ConnectionAborted.into())),
+                };
+                if let Ok(Ok(stream)) = shaken {
                     let tls = Some(TlsSession::of(stream.get_ref().1));
                     self.serve(stream, Connection { peer, tls, activity }).await;
                 }

@@ -170,3 +170,17 @@ async fn shutdown_does_not_wait_for_ever() {
     let _reset_is_fine_too = stuck.read_to_end(&mut rest).await;
     assert!(rest.is_empty());
 }
+
+#[tokio::test]
+async fn shutdown_does_not_wait_for_handshakes() {
+    let server = start_with(&["us-east-1"], Limits::default(), Some(tls_pair(b"h2").0)).await;
+    let mut silent = server.connect().await;
+    while server.metrics.connections().get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let asked = std::time::Instant::now();
+    server.shutdown.cancel();
+    server.task.await.unwrap();
+    assert!(asked.elapsed() < Limits::default().head_time_max);
+    assert!(closed(&mut silent).await.is_empty());
+}
