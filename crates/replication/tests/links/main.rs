@@ -1,0 +1,10 @@
+//! Links between Regions over real sockets: delivery, resumption, forgery, partitions, bounds, questions.
+
+mod impostor;
+mod regions;
+mod relay;
+
+mod delivery;
+mod forgery;
+mod handshake;
+mod questions;
