@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::workspace;
 
@@ -27,6 +27,16 @@ pub(crate) fn cargo() -> Command {
 pub(crate) fn succeeds(command: &mut Command) -> Result<bool> {
     let status = command.status().with_context(|| format!("cannot start {}", shown(command)))?;
     Ok(status.success())
+}
+
+/// Runs to the end and shows what it wrote only if it fails, which is an error.
+pub(crate) fn succeeds_quietly(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("cannot start {}", shown(command)))?;
+    if !output.status.success() {
+        print!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        bail!("{} failed", shown(command));
+    }
+    Ok(())
 }
 
 /// Whether the command can be started and succeeds; its output is thrown away. For questions such as "is it there?".

@@ -40,11 +40,19 @@ impl Profile {
 /// Builds the binary and the image.
 pub(crate) fn build(options: &Options) -> Result<()> {
     ensure!(engine_answers(), "no Docker engine answers: `docker version` fails");
-    let context = stage(&binary(options.profile)?, options.profile)?;
-    // The builder of the engine itself: `FROM scratch` with one file needs no plugin.
+    package(&binary(options.profile)?, options)
+}
+
+/// Builds the image around a binary that is there already.
+pub(crate) fn package(binary: &Path, options: &Options) -> Result<()> {
+    let context = stage(binary, options.profile)?;
     let mut docker = command::command("docker");
-    docker.args(["build", "--quiet", "--tag", &options.tag]).arg(&context).env("DOCKER_BUILDKIT", "0");
-    ensure!(command::succeeds(&mut docker)?, "docker cannot build the image");
+    docker.args(["build", "--quiet", "--tag", &options.tag]).arg(&context);
+    if !command::answers(command::command("docker").args(["buildx", "version"])) {
+        // Without the plugin, the engine's own builder has to be asked for; it does what this Dockerfile needs.
+        docker.env("DOCKER_BUILDKIT", "0");
+    }
+    command::succeeds_quietly(&mut docker)?;
     println!("image {} ({} profile)", options.tag, options.profile.name());
     Ok(())
 }
@@ -54,17 +62,29 @@ pub(crate) fn engine_answers() -> bool {
     command::answers(command::command("docker").args(["version", "--format", "{{.Server.Version}}"]))
 }
 
-/// Builds the `meridian` binary; where it stands is what Cargo says, whatever target folder or triple is configured.
-pub(crate) fn binary(profile: Profile) -> Result<PathBuf> {
+/// Builds the `meridian` binary alone, in the given profile.
+fn binary(profile: Profile) -> Result<PathBuf> {
+    built(&["--package", "meridian", "--bin", "meridian", "--profile", profile.name()])
+}
+
+/// The `meridian` binary as the tests of the whole workspace use it: nothing is left to compile after they ran.
+/// Building the package alone would choose other features of shared dependencies, and compile those again.
+pub(crate) fn tested_binary() -> Result<PathBuf> {
+    built(&["--workspace", "--bins", "--tests"])
+}
+
+/// Builds; where the binary stands is what Cargo says, whatever target folder or triple is configured.
+fn built(what: &[&str]) -> Result<PathBuf> {
     let mut cargo = command::cargo();
-    cargo.args(["build", "--package", "meridian", "--bin", "meridian", "--locked", "--profile", profile.name()]);
-    let messages = command::output_of(cargo.arg("--message-format=json-render-diagnostics"))?;
+    cargo.args(["build", "--locked", "--quiet", "--message-format=json-render-diagnostics"]).args(what);
+    let messages = command::output_of(&mut cargo)?;
     messages.lines().find_map(executable).context("Cargo built no binary `meridian`")
 }
 
 fn executable(message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let is_binary = message["target"]["name"] == "meridian" && message["target"]["kind"][0] == "bin";
+    let target = &message["target"];
+    let is_binary = target["name"] == "meridian" && target["kind"][0] == "bin" && message["profile"]["test"] == false;
     is_binary.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
 }
 

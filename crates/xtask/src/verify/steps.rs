@@ -145,7 +145,7 @@ fn doctests(counts: &mut Counts) -> Result<Ending> {
 }
 
 fn clients(counts: &mut Counts) -> Result<Ending> {
-    let binary = image::binary(image::Profile::Dev)?;
+    let binary = image::tested_binary()?;
     let mut pytest = python::pytest("tests/python")?;
     run_tests(pytest.env("MERIDIAN_BIN", binary), counts)
 }
@@ -157,9 +157,9 @@ fn compose(counts: &mut Counts) -> Result<Ending> {
     let Some(compose) = compose_command() else {
         return Ok(Ending::Skipped("neither `docker compose` nor `docker-compose` is installed".to_owned()));
     };
-    // The binary that the steps before have built: the release profile would cost many minutes here.
+    // The binary that the tests have used already: the release profile would cost many minutes here.
     let tag = "meridian:verify";
-    image::build(&image::Options { profile: image::Profile::Dev, tag: tag.to_owned() })?;
+    image::package(&image::tested_binary()?, &image::Options { profile: image::Profile::Dev, tag: tag.to_owned() })?;
     let mut pytest = python::pytest("tests/compose")?;
     run_tests(pytest.env("MERIDIAN_IMAGE", tag).env("MERIDIAN_COMPOSE", compose), counts)
 }
