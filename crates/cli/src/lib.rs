@@ -1,1 +1,15 @@
-//! meridian.
+//! Configuration and wiring of everything: what `meridian` does for each of its commands.
+
+pub mod cluster_files;
+pub mod commands;
+pub mod config;
+pub mod dev;
+pub mod endpoint;
+pub mod health;
+pub mod local_cluster;
+mod logging;
+pub mod node;
+mod secrets_on_disk;
+mod system_clock;
+
+pub use system_clock::SystemClock;

@@ -6,6 +6,9 @@ use serde_json::Value;
 /// Largest key policy, in bytes (AWS KMS quota "Key policy document size").
 pub const MAX_BYTES: usize = 32_768;
 
+/// The elements that a policy document may have.
+const MEMBERS: [&str; 3] = ["Version", "Id", "Statement"];
+
 /// The policy of a key that was given none: the account may do everything, and may delegate by IAM policies.
 #[must_use]
 pub fn default_policy(partition: Partition, account: AccountId) -> String {
@@ -37,7 +40,6 @@ pub fn validate(policy: &str) -> Result<(), ServiceError> {
     }
     let document: Value = serde_json::from_str(policy).map_err(|_| malformed("it is not valid JSON"))?;
     let Value::Object(members) = &document else { return Err(malformed("it is not a JSON object")) };
-    const MEMBERS: [&str; 3] = ["Version", "Id", "Statement"];
     if let Some(unknown) = members.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
         return Err(malformed(&format!("it has the unknown element {unknown}")));
     }

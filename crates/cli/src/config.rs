@@ -1,0 +1,398 @@
+//! Settings of one node: defaults < file < `MERIDIAN_*` environment. See `config/region.toml` for every setting.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use meridian_model::{AccountId, Partition, Region};
+use meridian_service::OnStale;
+use serde::{Deserialize, Serialize};
+
+/// What `meridian node --config FILE` reads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Who this node is.
+    pub node: NodeSection,
+    /// Where clients connect.
+    pub api: ApiSection,
+    /// Where other nodes connect.
+    pub peer: PeerSection,
+    /// Certificates for connections among nodes.
+    pub tls: TlsSection,
+    /// How the root key is kept.
+    pub seal: SealSection,
+    /// Timing of Raft.
+    #[serde(default)]
+    pub raft: RaftSection,
+    /// How stale a node may be.
+    #[serde(default)]
+    pub consistency: ConsistencySection,
+    /// Bounds of the front door.
+    #[serde(default)]
+    pub limits: LimitsSection,
+    /// What is logged, and how.
+    #[serde(default)]
+    pub log: LogSection,
+    /// All nodes of the Region.
+    pub members: Vec<MemberSection>,
+    /// The other Regions.
+    #[serde(default)]
+    pub peer_regions: Vec<PeerRegionSection>,
+    /// Access keys of clients.
+    #[serde(default)]
+    pub credentials: Vec<CredentialSection>,
+}
+
+/// `[node]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSection {
+    /// Number of the node, 1 or more.
+    pub id: u64,
+    /// Region of the node.
+    pub region: Region,
+    /// Folder of the node's data.
+    pub data_dir: PathBuf,
+    /// Partition of the Region.
+    #[serde(default)]
+    pub partition: Partition,
+}
+
+/// `[api]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiSection {
+    /// Address and port of the listener.
+    pub listen: SocketAddr,
+    /// Certificate chain, PEM.
+    pub tls_certificate: Option<PathBuf>,
+    /// Private key, PEM.
+    pub tls_key: Option<PathBuf>,
+}
+
+/// `[peer]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerSection {
+    /// Address and port of the listener.
+    pub listen: SocketAddr,
+    /// Host and port by which other nodes reach this one.
+    pub advertise: String,
+}
+
+/// `[tls]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSection {
+    /// Certificate of the cluster CA.
+    pub ca: PathBuf,
+    /// Certificate of the node.
+    pub certificate: PathBuf,
+    /// Private key of the node.
+    pub key: PathBuf,
+    /// Certificate of the Region.
+    pub region_certificate: PathBuf,
+    /// Private key of the Region.
+    pub region_key: PathBuf,
+}
+
+/// `[seal]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum SealSection {
+    /// The root key in a file.
+    File {
+        /// The file, mode 0600.
+        path: PathBuf,
+    },
+}
+
+/// `[raft]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RaftSection {
+    /// Interval of the leader's heartbeats.
+    pub heartbeat_ms: u64,
+    /// Shortest wait before an election.
+    pub election_timeout_ms_min: u64,
+    /// Longest wait before an election.
+    pub election_timeout_ms_max: u64,
+}
+
+impl Default for RaftSection {
+    fn default() -> Self {
+        Self { heartbeat_ms: 100, election_timeout_ms_min: 500, election_timeout_ms_max: 800 }
+    }
+}
+
+/// `[consistency]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConsistencySection {
+    /// Longest time after which a revocation holds everywhere.
+    pub max_staleness_ms: u64,
+    /// What a node does when it cannot reach its leader.
+    pub on_stale: OnStale,
+}
+
+impl Default for ConsistencySection {
+    fn default() -> Self {
+        Self { max_staleness_ms: 1_000, on_stale: OnStale::Refuse }
+    }
+}
+
+impl ConsistencySection {
+    /// The allowed staleness.
+    #[must_use]
+    pub const fn max_staleness(&self) -> Duration {
+        Duration::from_millis(self.max_staleness_ms)
+    }
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsSection {
+    /// Connections served at a time.
+    pub connections_max: usize,
+    /// Largest body of a request.
+    pub body_bytes_max: usize,
+    /// Longest time for one whole request.
+    pub request_timeout_ms: u64,
+}
+
+impl Default for LimitsSection {
+    fn default() -> Self {
+        Self { connections_max: 10_000, body_bytes_max: 1 << 20, request_timeout_ms: 30_000 }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSection {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// As in `RUST_LOG`.
+    pub filter: String,
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// `[[members]]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberSection {
+    /// Number of the node.
+    pub id: u64,
+    /// Its peer address.
+    pub address: String,
+}
+
+/// `[[peer_regions]]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerRegionSection {
+    /// The other Region.
+    pub region: Region,
+    /// Its nodes.
+    pub members: Vec<MemberSection>,
+}
+
+/// `[[credentials]]`
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialSection {
+    /// Access key id.
+    pub access_key_id: String,
+    /// The secret itself; prefer the file.
+    pub secret_access_key: Option<String>,
+    /// File that holds the secret, mode 0600.
+    pub secret_access_key_file: Option<PathBuf>,
+    /// Account that the key acts in.
+    pub account: AccountId,
+    /// IAM user behind the key; none for the account's root.
+    pub user: Option<String>,
+}
+
+impl std::fmt::Debug for CredentialSection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CredentialSection")
+            .field("access_key_id", &self.access_key_id)
+            .field("account", &self.account)
+            .field("user", &self.user)
+            .finish_non_exhaustive() // the secret stays out of logs
+    }
+}
+
+/// Why a node cannot be configured.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read, or a setting is unknown, missing or of a wrong type.
+    #[error("configuration: {0}")]
+    Load(Box<figment::Error>),
+    /// Settings that cannot be true together, every one of them.
+    #[error("configuration file {}:\n{}", .file.display(), .mistakes.join("\n"))]
+    Impossible {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, and what would be right.
+        mistakes: Vec<String>,
+    },
+}
+
+impl NodeConfig {
+    /// Reads `file` and the environment; relative paths are made relative to the folder of the file.
+    ///
+    /// # Errors
+    /// Names the file, the setting and what would be right.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        if !file.is_file() {
+            let error = figment::Error::from(format!("there is no file {}", file.display()));
+            return Err(ConfigError::Load(Box::new(error)));
+        }
+        let environment = Env::prefixed("MERIDIAN_").split("__");
+        let defaults = Serialized::default("raft", RaftSection::default());
+        let mut config: Self = Figment::from(defaults)
+            .merge(Toml::file_exact(file))
+            .merge(environment)
+            .extract()
+            .map_err(|error| ConfigError::Load(Box::new(error)))?;
+        config.resolve_paths(file.parent().unwrap_or(Path::new(".")));
+        let mistakes = config.mistakes();
+        if mistakes.is_empty() { Ok(config) } else { Err(ConfigError::Impossible { file: file.to_owned(), mistakes }) }
+    }
+
+    fn resolve_paths(&mut self, folder: &Path) {
+        let SealSection::File { path: seal } = &mut self.seal;
+        let tls = &mut self.tls;
+        let required = [
+            &mut self.node.data_dir,
+            seal,
+            &mut tls.ca,
+            &mut tls.certificate,
+            &mut tls.key,
+            &mut tls.region_certificate,
+            &mut tls.region_key,
+        ];
+        let optional = [&mut self.api.tls_certificate, &mut self.api.tls_key].into_iter().flatten();
+        let secrets = self.credentials.iter_mut().filter_map(|credential| credential.secret_access_key_file.as_mut());
+        for path in required.into_iter().chain(optional).chain(secrets) {
+            *path = folder.join(&*path); // an absolute path replaces the folder
+        }
+    }
+
+    /// Everything that cannot be true together, in the order of the file.
+    fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        let mut check = |is_right: bool, mistake: String| {
+            if !is_right {
+                mistakes.push(format!("- {mistake}"));
+            }
+        };
+        check(self.node.id > 0, "node.id: must be 1 or more".to_owned());
+        let both = self.api.tls_certificate.is_some() == self.api.tls_key.is_some();
+        check(both, "api.tls_certificate and api.tls_key: give both or neither".to_owned());
+        let raft = &self.raft;
+        let in_order = raft.heartbeat_ms > 0
+            && raft.heartbeat_ms.saturating_mul(3) <= raft.election_timeout_ms_min
+            && raft.election_timeout_ms_min < raft.election_timeout_ms_max;
+        let rule = "3 x heartbeat_ms <= election_timeout_ms_min < election_timeout_ms_max must hold";
+        check(in_order, format!("raft: {rule}"));
+        check(self.consistency.max_staleness_ms > 0, "consistency.max_staleness_ms: must be 1 or more".to_owned());
+        let (id, members) = (self.node.id, &self.members);
+        check(members.iter().any(|member| member.id == id), format!("members: node {id} itself is missing"));
+        let mut ids: Vec<u64> = members.iter().map(|member| member.id).collect();
+        ids.sort_unstable();
+        check(ids.windows(2).all(|pair| pair[0] != pair[1]), "members: an id stands twice".to_owned());
+        for peer in &self.peer_regions {
+            let region = &peer.region;
+            check(region != &self.node.region, format!("peer_regions: {region} is the node's own Region"));
+            check(!peer.members.is_empty(), format!("peer_regions: {region} has no members"));
+        }
+        for credential in &self.credentials {
+            let one = credential.secret_access_key.is_some() != credential.secret_access_key_file.is_some();
+            let id = &credential.access_key_id;
+            check(one, format!("credentials {id}: give exactly one of secret_access_key and secret_access_key_file"));
+        }
+        mistakes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<NodeConfig, ConfigError> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("node.toml");
+        std::fs::write(&file, text).expect("writable");
+        NodeConfig::load(&file)
+    }
+
+    const SAMPLE: &str = include_str!("../../../config/region.toml");
+
+    #[test]
+    fn the_annotated_sample_loads() {
+        let config = load(SAMPLE).expect("the sample is valid");
+        assert_eq!(config.members.len(), 3);
+        assert!(config.tls.ca.is_absolute());
+    }
+
+    #[test]
+    fn every_optional_setting_of_the_sample_has_the_default_that_it_names() {
+        let uncommented: String = SAMPLE
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(setting) if setting.contains(" = ") && !setting.contains("tls_") && !setting.contains('`') => {
+                    setting
+                }
+                _ => line,
+            })
+            .fold(String::new(), |text, line| text + line + "\n");
+        let given = load(&uncommented).expect("the sample with every default written out is valid");
+        let silent = load(SAMPLE).expect("the sample is valid");
+        let sections = |config: &NodeConfig| {
+            format!("{:?}{:?}{:?}{:?}", config.raft, config.consistency, config.limits, config.log)
+        };
+        assert_eq!(sections(&given), sections(&silent));
+        assert!(uncommented.contains("\nheartbeat_ms = "), "nothing was uncommented");
+    }
+
+    #[test]
+    fn unknown_and_missing_settings_are_named() {
+        let unknown = load(&SAMPLE.replace("id = 1\n# AWS", "id = 1\ncolour = 3\n# AWS")).expect_err("unknown");
+        assert!(unknown.to_string().contains("colour"), "{unknown}");
+        let missing = load(&SAMPLE.replace("[seal]", "[sael]")).expect_err("missing table");
+        assert!(missing.to_string().contains("sael") || missing.to_string().contains("seal"), "{missing}");
+    }
+
+    #[test]
+    fn impossible_settings_are_all_told_at_once() {
+        let text = SAMPLE
+            .replace("# heartbeat_ms = 100", "heartbeat_ms = 5000")
+            .replace("# tls_certificate", "tls_certificate")
+            .replace("region = \"us-west-2\"", "region = \"us-east-1\"");
+        let error = load(&text).expect_err("impossible").to_string();
+        for part in ["raft:", "api.tls_certificate", "us-east-1 is the node's own Region"] {
+            assert!(error.contains(part), "{part} is missing in: {error}");
+        }
+    }
+}

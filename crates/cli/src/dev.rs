@@ -1,0 +1,173 @@
+//! `meridian dev`: a whole cluster for development, with one gateway and a port per Region.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use meridian_audit::Metrics;
+use meridian_consensus::{NoFaults, Timing};
+use meridian_identity::{CredentialStore, DevCredentials, Verifier};
+use meridian_model::clock::VirtualClock;
+use meridian_model::{Clock, Partition, Region};
+use meridian_replication::LinkTiming;
+use meridian_server::{Endpoint, Gateway, Limits, Listener, SharedVerifier};
+use meridian_service::{OnStale, ServiceConfig};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::SystemClock;
+use crate::commands::{ClockKind, DevArguments};
+use crate::local_cluster::{LocalCluster, LocalClusterConfig};
+use crate::node::{register_links, termination};
+
+/// How long the cluster may take to elect its leaders.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// Runs a local cluster until it is told to stop.
+///
+/// # Errors
+/// If a port or the folder is in use, or a node cannot be started.
+pub async fn run(arguments: DevArguments) -> Result<()> {
+    let sockets = bind_all(&arguments).await?;
+    let temporary = arguments.ephemeral.then(TemporaryFolder::make).transpose()?;
+    let data_dir = temporary.as_ref().map_or_else(|| arguments.data_dir.clone(), |folder| folder.0.clone());
+    let metrics = Metrics::new();
+    let cluster = LocalCluster::start(cluster_config(&arguments, data_dir, &metrics)).await?;
+    let stop = CancellationToken::new();
+    let mut serving = serve(&arguments, sockets, &cluster, &metrics, &stop);
+    tokio::select! {
+        ready = cluster.wait_ready(READY_LIMIT) => ready?,
+        () = termination() => return end(cluster, serving, &stop).await,
+    }
+    print_welcome(&arguments);
+    tokio::select! {
+        () = termination() => {}
+        Some(ended) = serving.join_next() => ended.context("a listener ended abnormally")?,
+    }
+    println!("Stopping ...");
+    end(cluster, serving, &stop).await
+}
+
+async fn end(cluster: LocalCluster, mut serving: JoinSet<()>, stop: &CancellationToken) -> Result<()> {
+    stop.cancel();
+    while serving.join_next().await.is_some() {}
+    cluster.shutdown().await;
+    Ok(())
+}
+
+fn cluster_config(arguments: &DevArguments, data_dir: PathBuf, metrics: &Metrics) -> LocalClusterConfig {
+    let clock: Arc<dyn Clock> = match arguments.clock {
+        ClockKind::System => Arc::new(SystemClock),
+        ClockKind::Virtual => Arc::new(VirtualClock::starting_at(SystemClock.now())),
+    };
+    LocalClusterConfig {
+        regions: arguments.regions.clone(),
+        nodes_per_region: arguments.nodes_per_region,
+        data_dir,
+        clock,
+        gate: Arc::new(NoFaults),
+        timing: Timing::default(),
+        link_timing: LinkTiming::default(),
+        service: ServiceConfig { max_staleness: Duration::from_secs(1), on_stale: OnStale::Refuse },
+        link_metrics: register_links(metrics),
+    }
+}
+
+/// The sockets of the gateway and of each Region, bound before anything else is started.
+async fn bind_all(arguments: &DevArguments) -> Result<Vec<TcpListener>> {
+    ensure!(arguments.listen.port() != 0, "--listen needs a port: the Regions' ports follow it");
+    let mut unique = arguments.regions.clone();
+    unique.sort();
+    unique.dedup();
+    ensure!(unique.len() == arguments.regions.len(), "--regions names a Region twice");
+    let mut sockets = Vec::new();
+    for offset in 0..=arguments.regions.len() {
+        let address = address(arguments, offset)?;
+        let socket = TcpListener::bind(address).await;
+        sockets.push(socket.with_context(|| format!("listening on {address}; choose another with --listen"))?);
+    }
+    Ok(sockets)
+}
+
+/// The address of the gateway (0) or of the Region number `offset`.
+fn address(arguments: &DevArguments, offset: usize) -> Result<SocketAddr> {
+    let port = u16::try_from(offset).ok().and_then(|offset| arguments.listen.port().checked_add(offset));
+    let port = port.context("--listen leaves too few ports for the Regions")?;
+    Ok(SocketAddr::new(arguments.listen.ip(), port))
+}
+
+fn serve(
+    arguments: &DevArguments,
+    sockets: Vec<TcpListener>,
+    cluster: &LocalCluster,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let store: Arc<dyn CredentialStore> = Arc::new(DevCredentials::danger_well_known(Partition::Aws));
+    let verifier: SharedVerifier = Arc::new(Verifier::new(store));
+    let endpoint = |region: &Region| -> Arc<dyn Endpoint> {
+        cluster.endpoint(region).expect("the cluster consists of these Regions")
+    };
+    let all = arguments.regions.iter().map(endpoint).collect();
+    let gateways = std::iter::once(all).chain(arguments.regions.iter().map(|region| vec![endpoint(region)]));
+    let limits = Limits::default();
+    let listener = Listener::new(&limits, None);
+    let mut serving = JoinSet::new();
+    for (socket, endpoints) in sockets.into_iter().zip(gateways) {
+        // Signatures carry real time, whatever clock the Regions live by.
+        let clock = Arc::new(SystemClock);
+        let gateway = Gateway::new(endpoints, Arc::clone(&verifier), clock, metrics.clone(), limits.clone());
+        let (listener, gateway, stop) = (listener.clone(), Arc::new(gateway), stop.clone());
+        serving.spawn(async move { listener.serve(socket, gateway, stop).await });
+    }
+    serving
+}
+
+fn print_welcome(arguments: &DevArguments) {
+    let gateway = arguments.listen;
+    println!("Meridian is ready: {} Regions x {} nodes.\n", arguments.regions.len(), arguments.nodes_per_region);
+    println!("  every Region    http://{gateway}   (chosen by the Region that a request is signed for)");
+    for (offset, region) in arguments.regions.iter().enumerate() {
+        if let Ok(address) = address(arguments, offset + 1) {
+            println!("  {:<15} http://{address}", region.as_str());
+        }
+    }
+    let region = &arguments.regions[0];
+    println!(
+        "\nCredentials, for development only: access key `test`, secret `test` (account 000000000000).\n\
+         Any 12-digit access key with secret `test` is the root of that account.\n\n\
+         Try it:\n\n  \
+         export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION={region} AWS_ENDPOINT_URL=http://{gateway}\n  \
+         aws kms create-key --multi-region --description hello\n  \
+         aws kms list-keys\n  \
+         aws kms generate-random --number-of-bytes 16\n\n\
+         Ctrl-C stops the cluster."
+    );
+}
+
+/// A folder that goes with its owner.
+struct TemporaryFolder(PathBuf);
+
+impl TemporaryFolder {
+    fn make() -> Result<Self> {
+        let name = format!(
+            "meridian-dev-{}-{}",
+            std::process::id(),
+            hex::encode(meridian_crypto::random::random_bytes::<8>()?)
+        );
+        let folder = std::env::temp_dir().join(name);
+        crate::secrets_on_disk::private_folder(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, folder = %self.0.display(), "the temporary folder could not be removed");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! One node: storage, its part in the Raft group, links, service, audit trail and peer listener, wired together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use meridian_audit::{Metrics, Trail, TrailConfig};
+use meridian_consensus::tls::{CertifiedPem, PeerTls};
+use meridian_consensus::{FaultGate, Group, GroupConfig, NoFaults, NodeId, NodeName, PeerListener, PeerServer, Timing};
+use meridian_crypto::RootKey;
+use meridian_identity::{ClientCredentials, CredentialStore, StaticCredentials, Verifier};
+use meridian_model::{Clock, Partition, Region};
+use meridian_replication::{
+    Authority, LinkMetrics, LinkTiming, PeerAddress, RegionIdentity, Replicator, ReplicatorConfig,
+};
+use meridian_server::{Gateway, Limits, Listener, SharedVerifier};
+use meridian_service::{Forwarding, KeyRing, Service, ServiceConfig};
+use meridian_storage::NodeStorage;
+use meridian_storage::vault::FileSeal;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::SystemClock;
+use crate::config::{NodeConfig, SealSection};
+use crate::endpoint::RegionEndpoint;
+
+/// Everything that a node is started with.
+pub struct NodeSetup {
+    /// Partition of the Region.
+    pub partition: Partition,
+    /// Folder of the node's data.
+    pub data_dir: PathBuf,
+    /// Peer addresses of the nodes of the Region, this one included.
+    pub members: BTreeMap<NodeId, String>,
+    /// Peer addresses of the nodes of the other Regions.
+    pub peers: BTreeMap<Region, Vec<PeerAddress>>,
+    /// Certificate of the node; names it.
+    pub tls: PeerTls,
+    /// Certificate of the cluster CA, PEM.
+    pub authority_pem: String,
+    /// Certificate and key of the Region.
+    pub region_identity: CertifiedPem,
+    /// The root key of the Region; a node without it is sealed.
+    pub root_key: Option<RootKey>,
+    /// Timing of Raft.
+    pub timing: Timing,
+    /// Timing of links.
+    pub link_timing: LinkTiming,
+    /// Settings of the service.
+    pub service: ServiceConfig,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Faults to inject.
+    pub gate: Arc<dyn FaultGate>,
+    /// Where links count.
+    pub link_metrics: LinkMetrics,
+    /// The bound peer listener.
+    pub listener: PeerListener,
+}
+
+/// A running node.
+pub struct Node {
+    name: NodeName,
+    service: Service,
+    group: Group,
+    replicator: Replicator,
+    server: PeerServer,
+    schedule: JoinHandle<()>,
+    trail: Arc<Trail>,
+}
+
+impl Node {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// Says which part could not be started, and why.
+    pub async fn start(setup: NodeSetup) -> Result<Self> {
+        let name = setup.tls.name().clone();
+        let region = name.region.clone();
+        let trail = Trail::open(TrailConfig::new(setup.data_dir.join("audit"), name.to_string()));
+        let storage = open_storage(&setup.data_dir, &region, setup.partition).await?;
+        let config = GroupConfig {
+            members: setup.members,
+            timing: setup.timing,
+            tls: setup.tls.clone(),
+            faults: Arc::clone(&setup.gate),
+        };
+        let trail = Arc::new(trail.context("opening the audit trail")?);
+        let group = Group::start(config, storage).await.context("starting the Raft group")?;
+        let ring = setup.root_key.map(|root_key| Arc::new(KeyRing::new(root_key, region.clone())));
+        let clock = Arc::clone(&setup.clock);
+        let service = Service::new(setup.service, group.clone(), ring, Arc::clone(&clock), Arc::clone(&trail));
+        group.on_forward(Arc::new(Forwarding::new(service.clone())));
+        let links = ReplicatorConfig {
+            cluster_id: cluster_id(&setup.authority_pem),
+            peers: setup.peers,
+            tls: setup.tls,
+            identity: RegionIdentity::from_pem(&setup.region_identity.cert_pem, &setup.region_identity.key_pem)
+                .context("the Region's identity")?,
+            authority: Authority(setup.authority_pem),
+            gate: setup.gate,
+            clock,
+            metrics: setup.link_metrics,
+            timing: setup.link_timing,
+            jitter_seed: name.node.0,
+        };
+        let local = Arc::new(group.clone());
+        let replicator = Replicator::start(links, local, Arc::new(service.clone()), Arc::new(service.clone()))?;
+        service.connect(replicator.clone());
+        let routes = tonic::service::Routes::new(group.service()).add_service(replicator.link_service());
+        let server = setup.listener.serve(routes);
+        let scheduled = service.clone();
+        let schedule = tokio::spawn(async move { scheduled.run_schedule().await });
+        Ok(Self { name, service, group, replicator, server, schedule, trail })
+    }
+
+    /// The node's name.
+    #[must_use]
+    pub fn name(&self) -> &NodeName {
+        &self.name
+    }
+
+    /// The service on this node.
+    #[must_use]
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// The node's part in the Raft group.
+    #[must_use]
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// The node's links.
+    #[must_use]
+    pub fn replicator(&self) -> &Replicator {
+        &self.replicator
+    }
+
+    /// Hands over what the node leads, and stops cleanly.
+    pub async fn shutdown(self) {
+        self.schedule.abort();
+        self.replicator.shutdown().await;
+        self.group.shutdown().await;
+        self.server.shutdown().await;
+        if let Err(error) = self.trail.close().await {
+            tracing::warn!(%error, "the audit trail could not be closed cleanly");
+        }
+    }
+
+    /// Stops at once and leaves what a crash would leave.
+    pub async fn halt(self) {
+        self.schedule.abort();
+        self.group.halt().await;
+        self.replicator.shutdown().await;
+        self.server.shutdown().await;
+        // The trail's own thread writes what it has taken; a crash would lose no more than that.
+        if let Err(error) = self.trail.close().await {
+            tracing::debug!(%error, "the audit trail was not closed cleanly");
+        }
+    }
+}
+
+async fn open_storage(folder: &Path, region: &Region, partition: Partition) -> Result<NodeStorage> {
+    let (folder, region) = (folder.to_owned(), region.clone());
+    let opened = tokio::task::spawn_blocking(move || NodeStorage::open(&folder, &region, partition)).await;
+    opened.context("opening the node's data")?.context("opening the node's data")
+}
+
+/// Names the cluster on links: the fingerprint of its CA.
+fn cluster_id(authority_pem: &str) -> String {
+    hex::encode(&Sha256::digest(authority_pem.trim().as_bytes())[..16])
+}
+
+/// Runs the node of a configuration until it is told to stop.
+///
+/// # Errors
+/// If the node cannot be started, or stopped by itself.
+pub async fn run(config: NodeConfig) -> Result<()> {
+    let metrics = Metrics::new();
+    let api = TcpListener::bind(config.api.listen);
+    let api = api.await.with_context(|| format!("listening on {} ([api] listen)", config.api.listen))?;
+    let tls = match (&config.api.tls_certificate, &config.api.tls_key) {
+        (Some(certificate), Some(key)) => Some(meridian_server::tls::server_config_from_files(certificate, key)?),
+        _ => None,
+    };
+    if tls.is_none() {
+        tracing::warn!("the API listener speaks plain HTTP; see [api] tls_certificate");
+    }
+    let verifier: SharedVerifier = Arc::new(Verifier::new(credentials(&config)?));
+    let limits = limits(&config);
+    let node = Node::start(setup(config, &metrics).await?).await?;
+    let endpoint = Arc::new(RegionEndpoint::new(node.name().region.clone()));
+    endpoint.add(node.name().clone(), node.service().clone());
+    let stop = CancellationToken::new();
+    let listener = Listener::new(&limits, tls);
+    let gateway = Arc::new(Gateway::new(vec![endpoint], verifier, Arc::new(SystemClock), metrics, limits));
+    let stopped = stop.clone();
+    let serving = tokio::spawn(async move { listener.serve(api, gateway, stopped).await });
+    tracing::info!(node = %node.name(), "serving");
+    let failure = tokio::select! {
+        () = termination() => None,
+        failure = node.group().stopped() => Some(failure.unwrap_or_default()),
+    };
+    stop.cancel();
+    let _ = serving.await; // a panic there was logged, and the node stops anyway
+    node.shutdown().await;
+    match failure {
+        Some(failure) => bail!("the node stopped by itself: {failure}"),
+        None => Ok(()),
+    }
+}
+
+/// Resolves when the process is asked to end: SIGINT or SIGTERM.
+pub async fn termination() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::error!("signals cannot be received; stop the process by killing it");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+async fn setup(config: NodeConfig, metrics: &Metrics) -> Result<NodeSetup> {
+    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
+    let authority_pem = read(&config.tls.ca)?;
+    let own = CertifiedPem { cert_pem: read(&config.tls.certificate)?, key_pem: read(&config.tls.key)? };
+    let tls = PeerTls::new(&authority_pem, &own).context("the certificates in [tls]")?;
+    let configured = NodeName { region: config.node.region.clone(), node: NodeId(config.node.id) };
+    if tls.name() != &configured {
+        bail!("[node] says {configured}, but the certificate in [tls] is for {}", tls.name());
+    }
+    let SealSection::File { path } = &config.seal;
+    let root_key = if path.exists() {
+        Some(FileSeal::at(path).open().context("opening the seal")?)
+    } else {
+        tracing::error!(file = %path.display(), "there is no root key: the node starts sealed and refuses everything");
+        None
+    };
+    let listener = PeerListener::bind(config.peer.listen, tls.clone()).await;
+    let listener = listener.with_context(|| format!("listening on {} ([peer] listen)", config.peer.listen))?;
+    let region_identity =
+        CertifiedPem { cert_pem: read(&config.tls.region_certificate)?, key_pem: read(&config.tls.region_key)? };
+    Ok(NodeSetup {
+        partition: config.node.partition,
+        data_dir: config.node.data_dir,
+        members: config.members.iter().map(|member| (NodeId(member.id), member.address.clone())).collect(),
+        peers: config.peer_regions.into_iter().map(|peer| (peer.region, peer_addresses(&peer.members))).collect(),
+        tls,
+        authority_pem,
+        region_identity,
+        root_key,
+        timing: Timing {
+            heartbeat: std::time::Duration::from_millis(config.raft.heartbeat_ms),
+            election_min: std::time::Duration::from_millis(config.raft.election_timeout_ms_min),
+            election_max: std::time::Duration::from_millis(config.raft.election_timeout_ms_max),
+            ..Timing::default()
+        },
+        link_timing: LinkTiming::default(),
+        service: ServiceConfig {
+            max_staleness: config.consistency.max_staleness(),
+            on_stale: config.consistency.on_stale,
+        },
+        clock: Arc::new(SystemClock),
+        gate: Arc::new(NoFaults),
+        link_metrics: register_links(metrics),
+        listener,
+    })
+}
+
+fn peer_addresses(members: &[crate::config::MemberSection]) -> Vec<PeerAddress> {
+    let address = |member: &crate::config::MemberSection| PeerAddress {
+        node: NodeId(member.id),
+        address: member.address.clone(),
+    };
+    members.iter().map(address).collect()
+}
+
+/// Registers the metrics of links among those of the process.
+#[must_use]
+pub fn register_links(metrics: &Metrics) -> LinkMetrics {
+    let mut links = None;
+    metrics.register(|registry| links = Some(LinkMetrics::register(registry)));
+    links.expect("the registry was just used")
+}
+
+fn credentials(config: &NodeConfig) -> Result<Arc<dyn CredentialStore>> {
+    let mut credentials = StaticCredentials::new();
+    for credential in &config.credentials {
+        let id = &credential.access_key_id;
+        let secret = match (&credential.secret_access_key, &credential.secret_access_key_file) {
+            (Some(secret), _) => secret.clone(),
+            (None, Some(file)) => std::fs::read_to_string(file)
+                .with_context(|| format!("reading the secret of {id} from {}", file.display()))?,
+            (None, None) => bail!("the access key {id} has no secret"),
+        };
+        let client = ClientCredentials::new(id, secret.trim());
+        let user = credential.user.as_deref();
+        credentials
+            .insert(config.node.partition, credential.account, user, client)
+            .with_context(|| format!("the access key {id} in [[credentials]]"))?;
+    }
+    Ok(Arc::new(credentials))
+}
+
+fn limits(config: &NodeConfig) -> Limits {
+    Limits {
+        body_bytes_max: config.limits.body_bytes_max,
+        body_time_max: std::time::Duration::from_millis(config.limits.request_timeout_ms),
+        connections_max: config.limits.connections_max,
+        ..Limits::default()
+    }
+}

@@ -1,0 +1,129 @@
+//! From the identifier in a request to a key that the caller may use: resolve, authorize, check the state.
+
+use std::sync::Arc;
+
+use meridian_identity::Caller;
+use meridian_model::ids::split_kms_arn;
+use meridian_model::{AccountId, AliasName, ErrorCode, KeyArn, KeyId, ServiceError};
+use meridian_policy::{Action, Allowed, Principal, authorize};
+use meridian_state::key_states::Requirement;
+use meridian_state::{KeyRecord, RegionState};
+
+/// Which identifiers an operation takes (AWS KMS Developer Guide, "Key identifiers").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forms {
+    /// Key ID and key ARN.
+    Key,
+    /// Key ID, key ARN, alias name and alias ARN.
+    KeyOrAlias,
+}
+
+/// One request's view: a state that does not move, and who asks.
+#[derive(Debug)]
+pub(crate) struct Access<'a> {
+    pub(crate) state: Arc<RegionState>,
+    pub(crate) caller: &'a Caller,
+    /// The keys that the request was found to be about, for the audit record.
+    pub(crate) involved: Vec<KeyArn>,
+}
+
+impl<'a> Access<'a> {
+    pub(crate) fn new(state: Arc<RegionState>, caller: &'a Caller) -> Self {
+        Self { state, caller, involved: Vec::new() }
+    }
+
+    /// The account that the caller acts in.
+    pub(crate) fn account(&self) -> AccountId {
+        self.caller.account
+    }
+
+    /// The key that `identifier` names, if the caller may perform `A` on it.
+    pub(crate) fn key<A: Action>(
+        &mut self,
+        identifier: &str,
+        forms: Forms,
+    ) -> Result<(Arc<KeyRecord>, Allowed<A>), ServiceError> {
+        let key = Arc::clone(self.resolve(identifier, forms)?);
+        let allowed = self.allow(&key)?;
+        Ok((key, allowed))
+    }
+
+    /// As [`Access::key`], for a key whose state must also meet `requirement`.
+    pub(crate) fn key_in_state<A: Action>(
+        &mut self,
+        identifier: &str,
+        forms: Forms,
+        requirement: Requirement,
+    ) -> Result<(Arc<KeyRecord>, Allowed<A>), ServiceError> {
+        let (key, allowed) = self.key::<A>(identifier, forms)?;
+        requirement.check(allowed.key(), key.state)?;
+        Ok((key, allowed))
+    }
+
+    /// Whether the caller may perform `A` on `key`.
+    pub(crate) fn allow<A: Action>(&mut self, key: &KeyRecord) -> Result<Allowed<A>, ServiceError> {
+        let arn = self.state.key_arn(key);
+        self.involved.push(arn.clone());
+        authorize::<A>(Principal { account: self.caller.account, arn: &self.caller.arn }, arn)
+    }
+
+    fn resolve(&self, identifier: &str, forms: Forms) -> Result<&Arc<KeyRecord>, ServiceError> {
+        if identifier.starts_with("arn:") {
+            return self.resolve_arn(identifier, forms);
+        }
+        if identifier.starts_with("alias/") && forms == Forms::KeyOrAlias {
+            return self.resolve_alias(self.account(), identifier);
+        }
+        let key_id = identifier.parse().map_err(|_| invalid_key_id(identifier))?;
+        self.resolve_id(self.account(), key_id)
+    }
+
+    fn resolve_arn(&self, identifier: &str, forms: Forms) -> Result<&Arc<KeyRecord>, ServiceError> {
+        let invalid = || ServiceError::new(ErrorCode::InvalidArn, format!("Invalid arn {identifier}"));
+        let arn = split_kms_arn(identifier).ok_or_else(invalid)?;
+        if &arn.region != self.state.region() || arn.partition != self.state.partition() {
+            // The service's own text names the Region that the ARN was for.
+            return Err(ServiceError::new(ErrorCode::NotFound, format!("Invalid arn {}", arn.region)));
+        }
+        if let Some(key_id) = arn.resource.strip_prefix("key/") {
+            return self.resolve_id(arn.account, key_id.parse().map_err(|_| invalid_key_id(key_id))?);
+        }
+        match forms {
+            Forms::KeyOrAlias if arn.resource.starts_with("alias/") => self.resolve_alias(arn.account, arn.resource),
+            Forms::Key if arn.resource.starts_with("alias/") => Err(invalid_key_id(identifier)),
+            _ => Err(invalid()),
+        }
+    }
+
+    /// A bare key ID belongs to the caller's account; a key ARN says whose it is.
+    fn resolve_id(&self, account: AccountId, key_id: KeyId) -> Result<&Arc<KeyRecord>, ServiceError> {
+        let missing = || {
+            let (partition, region) = (self.state.partition(), self.state.region().clone());
+            ServiceError::key_not_found(&KeyArn { partition, region, account, key_id })
+        };
+        self.state.key(key_id).filter(|key| key.account == account).ok_or_else(missing)
+    }
+
+    fn resolve_alias(&self, account: AccountId, name: &str) -> Result<&Arc<KeyRecord>, ServiceError> {
+        let missing = || {
+            let (partition, region) = (self.state.partition(), self.state.region());
+            let arn = format!("arn:{partition}:kms:{region}:{account}:{name}");
+            ServiceError::new(ErrorCode::NotFound, format!("Alias {arn} is not found."))
+        };
+        let parsed: AliasName = name.parse().map_err(|_| missing())?;
+        let alias = self.state.alias(account, &parsed).ok_or_else(missing)?;
+        self.state.key(alias.target).ok_or_else(missing)
+    }
+}
+
+/// Refuses grant tokens: as long as nobody can make a grant, none is valid.
+pub(crate) fn check_grant_tokens(tokens: &[String]) -> Result<(), ServiceError> {
+    if tokens.is_empty() {
+        return Ok(());
+    }
+    Err(ServiceError::new(ErrorCode::InvalidGrantToken, "A grant token in the request is not valid."))
+}
+
+fn invalid_key_id(identifier: &str) -> ServiceError {
+    ServiceError::new(ErrorCode::NotFound, format!("Invalid keyId '{identifier}'"))
+}

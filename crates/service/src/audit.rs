@@ -1,0 +1,168 @@
+//! One audit record per request, written before the answer is sent.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use meridian_audit::{
+    AuditRecord, EventType, IdentityType, JsonText, Resource, SourceAddress, TlsDetails, UserIdentity, ids,
+    response_elements,
+};
+use meridian_identity::{Caller, CallerKind};
+use meridian_model::{AccountId, ErrorCode, KeyArn, KeyId, Operation, Response, ServiceError, Timestamp};
+
+use crate::call::Service;
+
+/// What the front door knows about a request besides its content.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    /// The id that the client receives as well.
+    pub request_id: String,
+    /// Who asks; the signature was verified.
+    pub caller: Arc<Caller>,
+    /// Where the request came from.
+    pub source_ip: IpAddr,
+    /// The client's own name.
+    pub user_agent: Option<String>,
+    /// How the connection is protected; `None` on plain TCP.
+    pub tls: Option<TlsContext>,
+}
+
+/// How a connection is protected, by the names of the TLS registries.
+#[derive(Clone, Debug)]
+pub struct TlsContext {
+    /// Such as `TLSv1.3`.
+    pub version: String,
+    /// Such as `TLS_AES_128_GCM_SHA256`.
+    pub cipher_suite: String,
+    /// Such as `X25519MLKEM768`.
+    pub key_exchange: Option<String>,
+    /// The host that the client asked for.
+    pub host_header: Option<String>,
+}
+
+impl Service {
+    /// Records a request that was refused before it could be understood.
+    ///
+    /// # Errors
+    /// If the record cannot be written; then the client must get that error instead.
+    pub async fn refuse(
+        &self,
+        context: &CallContext,
+        operation: Operation,
+        error: &ServiceError,
+    ) -> Result<(), ServiceError> {
+        self.record(context, operation, None, Err(error), &[]).await
+    }
+
+    /// Records one request with its outcome.
+    pub(crate) async fn record(
+        &self,
+        context: &CallContext,
+        operation: Operation,
+        parameters: Option<&JsonText>,
+        outcome: Result<&Response, &ServiceError>,
+        involved: &[KeyArn],
+    ) -> Result<(), ServiceError> {
+        let state = self.state();
+        let resources: Vec<Resource<'_>> = involved.iter().map(resource).collect();
+        let elements = outcome.ok().and_then(|response| response_elements(response, involved.last()));
+        let identity = identity(&context.caller);
+        let record = AuditRecord {
+            identity: &identity,
+            event_time: self.now(),
+            event_name: operation.name(),
+            region: state.region(),
+            source_address: SourceAddress::Ip(context.source_ip),
+            user_agent: context.user_agent.as_deref(),
+            error: outcome.err(),
+            request_parameters: parameters,
+            response_elements: elements.as_ref(),
+            additional_event_data: None,
+            request_id: Some(&context.request_id),
+            event_id: ids::unique_id(),
+            read_only: operation.is_read_only(),
+            resources: Some(&resources),
+            event_type: EventType::AwsApiCall,
+            recipient_account: context.caller.account,
+            service_event_details: None,
+            tls: context.tls.as_ref().map(tls_details),
+        };
+        self.write_record(&record).await
+    }
+
+    /// Records that a key was deleted because its waiting period ended.
+    pub(crate) async fn record_deletion(
+        &self,
+        at: Timestamp,
+        account: AccountId,
+        key_id: KeyId,
+    ) -> Result<(), ServiceError> {
+        let state = self.state();
+        let arn = KeyArn { partition: state.partition(), region: state.region().clone(), account, key_id };
+        let identity = UserIdentity::internal(account);
+        let resources = [resource(&arn)];
+        let record = AuditRecord {
+            identity: &identity,
+            event_time: at,
+            event_name: "DeleteKey",
+            region: state.region(),
+            source_address: SourceAddress::Name("AWS Internal"),
+            user_agent: Some("AWS Internal"),
+            error: None,
+            request_parameters: None,
+            response_elements: Some(&JsonText::object(|object| {
+                object.plain("keyId", &arn);
+            })),
+            additional_event_data: None,
+            request_id: None,
+            event_id: ids::unique_id(),
+            read_only: false,
+            resources: Some(&resources),
+            event_type: EventType::AwsServiceEvent,
+            recipient_account: account,
+            service_event_details: None,
+            tls: None,
+        };
+        self.write_record(&record).await
+    }
+
+    async fn write_record(&self, record: &AuditRecord<'_>) -> Result<(), ServiceError> {
+        self.trail().record(record).await.map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "an audit record could not be written");
+            let message = "The request could not be recorded in the audit trail. Try the request again.";
+            ServiceError::new(ErrorCode::KmsInternal, message)
+        })
+    }
+}
+
+fn identity(caller: &Caller) -> UserIdentity<'_> {
+    let (kind, user_name) = match &caller.kind {
+        CallerKind::Root => (IdentityType::Root, None),
+        CallerKind::IamUser { user_name } => (IdentityType::IamUser, Some(user_name.as_str())),
+        CallerKind::AssumedRole { .. } => (IdentityType::AssumedRole, None),
+    };
+    UserIdentity {
+        kind: Some(kind),
+        principal_id: Some(&caller.principal_id),
+        arn: Some(&caller.arn),
+        account: Some(caller.account),
+        access_key_id: Some(&caller.access_key_id),
+        user_name,
+        session: None,
+        invoked_by: None,
+    }
+}
+
+fn resource(key: &KeyArn) -> Resource<'static> {
+    Resource { account: key.account, arn: Cow::Owned(key.to_string()) }
+}
+
+fn tls_details(tls: &TlsContext) -> TlsDetails<'_> {
+    TlsDetails {
+        version: &tls.version,
+        cipher_suite: &tls.cipher_suite,
+        key_exchange: tls.key_exchange.as_deref(),
+        host_header: tls.host_header.as_deref(),
+    }
+}

@@ -1,0 +1,236 @@
+//! The service on one node, and the life of a request within it.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use meridian_audit::Trail;
+use meridian_consensus::Group;
+use meridian_model::{Clock, ErrorCode, KeyArn, Request, Response, ServiceError, Timestamp};
+use meridian_replication::Replicator;
+use meridian_state::RegionState;
+use tokio::time::Instant;
+
+use crate::access::Access;
+use crate::audit::CallContext;
+use crate::cryptography;
+use crate::key_ring::KeyRing;
+use crate::route::Route;
+use crate::writes::unsupported;
+
+/// What a node does with cryptography when it has not heard of its leader for too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStale {
+    /// Ask the leader; if there is none, refuse with a retryable error.
+    #[default]
+    Refuse,
+    /// Serve from the state that the node last knew; a key that was disabled meanwhile still works here.
+    Serve,
+}
+
+/// Settings of a node's service.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceConfig {
+    /// How old the knowledge of a node may be before it asks the leader. A change that takes access away holds on
+    /// every node within this time.
+    pub max_staleness: Duration,
+    /// What happens when the leader cannot be asked.
+    pub on_stale: OnStale,
+}
+
+/// How long a read or a stale node waits for the leader.
+const READ_DEADLINE: Duration = Duration::from_secs(3);
+
+/// The service on one node of a Region. Cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Inner>);
+
+struct Inner {
+    config: ServiceConfig,
+    group: Group,
+    ring: Option<Arc<KeyRing>>,
+    clock: Arc<dyn Clock>,
+    trail: Arc<Trail>,
+    replicator: OnceLock<Replicator>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Service").field(self.0.group.name()).finish()
+    }
+}
+
+/// Whether a node can serve, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // four independent facts, shown one by one
+pub struct Readiness {
+    /// The node has no root key.
+    pub is_sealed: bool,
+    /// The node knows a leader of its Region.
+    pub has_leader: bool,
+    /// The node has heard of its leader within the allowed staleness.
+    pub is_fresh: bool,
+    /// Audit records can be written.
+    pub can_record: bool,
+}
+
+impl Readiness {
+    /// Whether the node can serve every kind of request.
+    #[must_use]
+    pub const fn is_ready(self) -> bool {
+        !self.is_sealed && self.has_leader && self.is_fresh && self.can_record
+    }
+}
+
+impl Service {
+    /// The service of a node. Without a key ring the node is sealed and refuses everything.
+    #[must_use]
+    pub fn new(
+        config: ServiceConfig,
+        group: Group,
+        ring: Option<Arc<KeyRing>>,
+        clock: Arc<dyn Clock>,
+        trail: Arc<Trail>,
+    ) -> Self {
+        Self(Arc::new(Inner { config, group, ring, clock, trail, replicator: OnceLock::new() }))
+    }
+
+    /// Connects the service with the links of its node; once, before the first request.
+    pub fn connect(&self, replicator: Replicator) {
+        let is_first = self.0.replicator.set(replicator).is_ok();
+        assert!(is_first, "a node has one replicator");
+    }
+
+    /// Serves one authenticated, well-formed request: authorize, execute, record. Gives the answer.
+    ///
+    /// A change goes on even if the caller stops waiting, so that whatever was committed is also recorded.
+    ///
+    /// # Errors
+    /// The service's own exceptions.
+    pub async fn call(&self, context: CallContext, request: Request) -> Result<Response, ServiceError> {
+        if Route::of(request.operation()) != Route::Change {
+            return self.execute_and_record(&context, request).await;
+        }
+        let service = self.clone();
+        let task = tokio::spawn(async move { service.execute_and_record(&context, request).await });
+        task.await.unwrap_or_else(|panic| {
+            tracing::error!(%panic, "a change ended abnormally");
+            Err(ServiceError::internal())
+        })
+    }
+
+    async fn execute_and_record(&self, context: &CallContext, request: Request) -> Result<Response, ServiceError> {
+        let operation = request.operation();
+        let parameters = meridian_audit::request_parameters(&request);
+        let mut involved = Vec::new();
+        let result = self.execute(context, request, &mut involved).await;
+        self.record(context, operation, parameters.as_ref(), result.as_ref(), &involved).await?;
+        result
+    }
+
+    async fn execute(
+        &self,
+        context: &CallContext,
+        request: Request,
+        involved: &mut Vec<KeyArn>,
+    ) -> Result<Response, ServiceError> {
+        self.ring()?; // a sealed node does nothing at all
+        match Route::of(request.operation()) {
+            Route::Cryptography => self.use_key(context, &request, involved).await,
+            Route::Read => self.read(context, &request, involved).await,
+            Route::Change => self.write(&context.caller, request, involved).await,
+            Route::Unsupported => Err(unsupported(&request)),
+        }
+    }
+
+    /// Cryptography: here, on the newest applied state, as long as that is fresh.
+    async fn use_key(
+        &self,
+        context: &CallContext,
+        request: &Request,
+        involved: &mut Vec<KeyArn>,
+    ) -> Result<Response, ServiceError> {
+        let mut access = Access::new(self.fresh_state().await?, &context.caller);
+        let ring = self.ring()?;
+        let response = match request {
+            Request::Encrypt(request) => cryptography::encrypt(&mut access, ring, request),
+            Request::Decrypt(request) => cryptography::decrypt(&mut access, ring, request),
+            Request::ReEncrypt(request) => cryptography::re_encrypt(&mut access, ring, request),
+            Request::GenerateDataKey(request) => cryptography::generate_data_key(&mut access, ring, request),
+            Request::GenerateDataKeyWithoutPlaintext(request) => {
+                cryptography::generate_data_key_without_plaintext(&mut access, ring, request)
+            }
+            Request::GenerateRandom(request) => cryptography::generate_random(request),
+            other => Err(unsupported(other)),
+        };
+        *involved = access.involved;
+        response
+    }
+
+    /// The newest applied state, if it is known to be younger than the allowed staleness.
+    async fn fresh_state(&self) -> Result<Arc<RegionState>, ServiceError> {
+        let config = &self.0.config;
+        if config.on_stale == OnStale::Refuse && !self.is_fresh() {
+            self.0.group.read_barrier(read_deadline()).await.map_err(|error| {
+                tracing::warn!(error = &error as &dyn std::error::Error, "this node is cut off from its leader");
+                let message = "This node has lost contact with its Region. Try the request again.";
+                ServiceError::new(ErrorCode::DependencyTimeout, message)
+            })?;
+        }
+        Ok(self.state())
+    }
+
+    /// Whether this node can serve.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        Readiness {
+            is_sealed: self.0.ring.is_none(),
+            has_leader: self.0.group.leadership().borrow().leader.is_some(),
+            is_fresh: self.0.config.on_stale == OnStale::Serve || self.is_fresh(),
+            can_record: self.0.trail.is_healthy(),
+        }
+    }
+
+    /// Whether this node knows its leader's commits of less than the allowed staleness ago.
+    fn is_fresh(&self) -> bool {
+        self.0.group.freshness().is_some_and(|age| age <= self.0.config.max_staleness)
+    }
+
+    pub(crate) fn group(&self) -> &Group {
+        &self.0.group
+    }
+
+    pub(crate) fn state(&self) -> Arc<RegionState> {
+        self.0.group.state()
+    }
+
+    pub(crate) fn is_leader(&self) -> bool {
+        self.0.group.leadership().borrow().am_leader
+    }
+
+    pub(crate) fn replicator(&self) -> Option<&Replicator> {
+        self.0.replicator.get()
+    }
+
+    pub(crate) fn trail(&self) -> &Trail {
+        &self.0.trail
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// The keys of this node.
+    pub(crate) fn ring(&self) -> Result<&KeyRing, ServiceError> {
+        self.0.ring.as_deref().ok_or_else(|| {
+            let message = "This node is sealed: it has no root key. An operator has to unseal it.";
+            ServiceError::new(ErrorCode::KmsInternal, message)
+        })
+    }
+}
+
+/// Until when a read that starts now may wait for the leader.
+pub(crate) fn read_deadline() -> Instant {
+    Instant::now() + READ_DEADLINE
+}

@@ -1,0 +1,138 @@
+//! Changes that arrive on another node than the leader: sent there, authorized there, awaited here.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use meridian_consensus::{ForwardError, ForwardHandler, NodeName};
+use meridian_identity::Caller;
+use meridian_model::{ErrorCode, KeyArn, Operation, Request, Response, ServiceError};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::call::Service;
+use crate::writes::{Verdict, outcome_unknown};
+
+/// How long a change waits for a leader before it is refused.
+const LEADER_DEADLINE: Duration = Duration::from_secs(8);
+
+/// A change on its way to the leader. The leader trusts the caller's identity: nodes of one Region trust each other.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ForwardedCall {
+    pub(crate) caller: Caller,
+    pub(crate) operation: String,
+    pub(crate) body: Vec<u8>,
+}
+
+/// The leader's side of forwarding; given to the node's peer server.
+#[derive(Clone, Debug)]
+pub struct Forwarding(Service);
+
+impl Forwarding {
+    /// The leader's side of `service`.
+    #[must_use]
+    pub fn new(service: Service) -> Self {
+        Self(service)
+    }
+}
+
+#[async_trait]
+impl ForwardHandler for Forwarding {
+    async fn handle(&self, _from: &NodeName, payload: Bytes) -> Bytes {
+        let verdict = match decode(&payload) {
+            Ok((caller, request)) => self.0.write_here(&caller, request).await,
+            Err(error) => Verdict::Refused(error, Vec::new()),
+        };
+        let bytes = postcard::to_stdvec(&verdict).expect("verdicts hold nothing that postcard cannot encode");
+        Bytes::from(bytes)
+    }
+}
+
+fn decode(payload: &[u8]) -> Result<(Caller, Request), ServiceError> {
+    let call: ForwardedCall = postcard::from_bytes(payload).map_err(|error| {
+        tracing::error!(%error, "a forwarded change cannot be read; do all nodes run the same version?");
+        ServiceError::internal()
+    })?;
+    let target = format!("TrentService.{}", call.operation);
+    let operation = Operation::from_target(&target)
+        .ok_or_else(|| ServiceError::new(ErrorCode::UnknownOperation, "The leader does not know this operation."))?;
+    Ok((call.caller, Request::decode(operation, &call.body)?))
+}
+
+impl Service {
+    /// Makes a change, wherever the leader is; returns once it is visible on this node.
+    pub(crate) async fn write(
+        &self,
+        caller: &Caller,
+        request: Request,
+        involved: &mut Vec<KeyArn>,
+    ) -> Result<Response, ServiceError> {
+        let operation = request.operation();
+        let body = request.to_json();
+        let deadline = Instant::now() + LEADER_DEADLINE;
+        let mut request = Some(request);
+        loop {
+            let mut leadership = self.group().leadership();
+            let leader = *leadership.borrow_and_update();
+            let verdict = if leader.am_leader {
+                let request = match request.take() {
+                    Some(request) => request,
+                    None => Request::decode(operation, &body)?,
+                };
+                self.write_here(caller, request).await
+            } else {
+                self.forward(caller, operation, &body).await?
+            };
+            match verdict {
+                Verdict::Done(written) => {
+                    *involved = written.involved;
+                    let visible = self.group().wait_applied(written.log_index, deadline).await;
+                    visible.map_err(|_| outcome_unknown())?;
+                    return Response::decode(operation, &written.body);
+                }
+                Verdict::Refused(error, keys) => {
+                    *involved = keys;
+                    return Err(error);
+                }
+                // Nothing was changed: try again as soon as the leadership has moved.
+                Verdict::NotLeader => self.await_leader(&mut leadership, deadline).await?,
+            }
+        }
+    }
+
+    async fn forward(&self, caller: &Caller, operation: Operation, body: &[u8]) -> Result<Verdict, ServiceError> {
+        let call =
+            ForwardedCall { caller: caller.clone(), operation: operation.name().to_owned(), body: body.to_vec() };
+        let payload = postcard::to_stdvec(&call).expect("calls hold nothing that postcard cannot encode");
+        match self.group().forward(payload.into()).await {
+            Ok(answer) => postcard::from_bytes(&answer).map_err(|error| {
+                tracing::error!(%error, "the leader's verdict cannot be read; do all nodes run the same version?");
+                outcome_unknown()
+            }),
+            Err(ForwardError::NoLeader | ForwardError::NotLeader(_)) => Ok(Verdict::NotLeader),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the leader did not answer a change");
+                Err(outcome_unknown())
+            }
+        }
+    }
+
+    /// Waits until the leadership changes, or a moment if it does not: the leader may just be unreachable from here.
+    async fn await_leader(
+        &self,
+        leadership: &mut tokio::sync::watch::Receiver<meridian_consensus::Leadership>,
+        deadline: Instant,
+    ) -> Result<(), ServiceError> {
+        if Instant::now() >= deadline {
+            let message = "The Region has no leader at the moment; nothing was changed. Try the request again.";
+            return Err(ServiceError::new(ErrorCode::KmsInternal, message));
+        }
+        let pause = (Instant::now() + RETRY_PAUSE).min(deadline);
+        // Either way the caller looks again: a closed watch means that the node is stopping, which the retry reports.
+        let _ = tokio::time::timeout_at(pause, leadership.changed()).await;
+        Ok(())
+    }
+}
+
+/// How long to wait before the same leader is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,161 @@
+//! The keys of a node in memory: the root key, opened domain keys, and prepared key material.
+//!
+//! Always true: material is handed out only against a permission for the key at hand, and what is cached is dropped
+//! once the key may not be used any more.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use lru::LruCache;
+use meridian_crypto::{
+    DomainKey, DomainKeyId, KeyMaterial, MaterialBinding, MaterialCipher, RootKey, SealedMaterial, WrappedDomainKey,
+    random,
+};
+use meridian_model::{AccountId, ErrorCode, KeyId, KeyMaterialId, Region, ServiceError, Timestamp};
+use meridian_policy::Allowed;
+use meridian_state::command::NewMaterial;
+use meridian_state::key_states::Requirement;
+use meridian_state::{KeyRecord, RegionState};
+
+/// Prepared materials kept at most; each takes a few hundred bytes of locked memory.
+const CACHED_MATERIALS: NonZeroUsize = NonZeroUsize::new(20_000).expect("not zero");
+
+/// Opens, seals and prepares key material for one node.
+#[derive(Debug)]
+pub struct KeyRing {
+    root_key: RootKey,
+    region: Region,
+    domain_keys: RwLock<BTreeMap<DomainKeyId, Arc<DomainKey>>>,
+    ciphers: Mutex<LruCache<(KeyId, KeyMaterialId), Arc<MaterialCipher>>>,
+}
+
+impl KeyRing {
+    /// The key ring of a node of `region`, opened by its root key.
+    #[must_use]
+    pub fn new(root_key: RootKey, region: Region) -> Self {
+        let ciphers = Mutex::new(LruCache::new(CACHED_MATERIALS));
+        Self { root_key, region, domain_keys: RwLock::default(), ciphers }
+    }
+
+    /// The current material of `key`, ready to encrypt.
+    pub(crate) fn current<A>(
+        &self,
+        allowed: &Allowed<A>,
+        state: &RegionState,
+        key: &KeyRecord,
+    ) -> Result<Arc<MaterialCipher>, ServiceError> {
+        let material_id = key.current_material.ok_or_else(|| unavailable(allowed))?;
+        self.version(allowed, state, key, material_id)
+    }
+
+    /// One version of the material of `key`, ready to decrypt.
+    pub(crate) fn version<A>(
+        &self,
+        allowed: &Allowed<A>,
+        state: &RegionState,
+        key: &KeyRecord,
+        material_id: KeyMaterialId,
+    ) -> Result<Arc<MaterialCipher>, ServiceError> {
+        debug_assert_eq!(allowed.key().key_id, key.key_id, "a permission for another key");
+        let slot = (key.key_id, material_id);
+        if let Some(cipher) = self.ciphers().get(&slot) {
+            return Ok(Arc::clone(cipher));
+        }
+        let row = state.material(key.key_id, material_id).ok_or_else(|| unavailable(allowed))?;
+        let binding = MaterialBinding { account: key.account, key_id: key.key_id, material_id };
+        let material = self.open_material(state, &binding, &row.sealed)?;
+        let cipher = match &material {
+            KeyMaterial::Symmetric(bytes) => Arc::new(MaterialCipher::new(bytes, key.key_id, material_id)),
+            _ => return Err(ServiceError::internal()),
+        };
+        self.ciphers().put(slot, Arc::clone(&cipher));
+        Ok(cipher)
+    }
+
+    /// New material for a key that is being made, sealed by the newest domain key.
+    pub(crate) fn new_material(
+        &self,
+        state: &RegionState,
+        account: AccountId,
+        key_id: KeyId,
+    ) -> Result<NewMaterial, ServiceError> {
+        let id = random::key_material_id().map_err(log_internal("drawing a key material id"))?;
+        let material = KeyMaterial::generate_symmetric().map_err(log_internal("generating key material"))?;
+        let binding = MaterialBinding { account, key_id, material_id: id };
+        Ok(NewMaterial { id, sealed: self.seal_material(state, &binding, &material)? })
+    }
+
+    /// A new domain key, wrapped by the root key.
+    pub(crate) fn new_domain_key(&self, now: Timestamp) -> Result<WrappedDomainKey, ServiceError> {
+        let domain_key = DomainKey::generate().map_err(log_internal("generating a domain key"))?;
+        self.root_key.wrap(&domain_key, &self.region, now).map_err(log_internal("wrapping a domain key"))
+    }
+
+    /// Opens sealed material of this Region.
+    pub(crate) fn open_material(
+        &self,
+        state: &RegionState,
+        binding: &MaterialBinding,
+        sealed: &SealedMaterial,
+    ) -> Result<KeyMaterial, ServiceError> {
+        let domain_key = self.domain_key(state, sealed.domain_key_id)?;
+        domain_key.open(sealed, binding).map_err(log_internal("opening key material"))
+    }
+
+    /// Seals material for this Region under its newest domain key.
+    pub(crate) fn seal_material(
+        &self,
+        state: &RegionState,
+        binding: &MaterialBinding,
+        material: &KeyMaterial,
+    ) -> Result<SealedMaterial, ServiceError> {
+        let newest = state.newest_domain_key().ok_or_else(no_domain_key)?;
+        self.domain_key(state, newest.id)?.seal(material, binding).map_err(log_internal("sealing key material"))
+    }
+
+    /// Drops the prepared material of every key that is gone or may not be used in `state`.
+    pub(crate) fn forget_unusable(&self, state: &RegionState) {
+        let is_unusable = |key_id: KeyId| state.key(key_id).is_none_or(|key| !Requirement::Usable.allows(key.state));
+        let mut ciphers = self.ciphers();
+        let unusable: Vec<_> = ciphers.iter().map(|(slot, _)| *slot).filter(|slot| is_unusable(slot.0)).collect();
+        for slot in unusable {
+            ciphers.pop(&slot);
+        }
+    }
+
+    fn domain_key(&self, state: &RegionState, id: DomainKeyId) -> Result<Arc<DomainKey>, ServiceError> {
+        let opened = self.domain_keys.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        if let Some(domain_key) = opened {
+            return Ok(domain_key);
+        }
+        let wrapped = state.domain_key(id).ok_or_else(no_domain_key)?;
+        let opened = self.root_key.unwrap(wrapped, &self.region).map_err(log_internal("opening a domain key"))?;
+        let opened = Arc::new(opened);
+        let mut domain_keys = self.domain_keys.write().unwrap_or_else(PoisonError::into_inner);
+        domain_keys.insert(id, Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    fn ciphers(&self) -> std::sync::MutexGuard<'_, LruCache<(KeyId, KeyMaterialId), Arc<MaterialCipher>>> {
+        // A panic while the lock was held left at worst a stale place in the order of use.
+        self.ciphers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unavailable<A>(allowed: &Allowed<A>) -> ServiceError {
+    ServiceError::new(ErrorCode::KeyUnavailable, format!("{} has no key material here yet.", allowed.key()))
+}
+
+fn no_domain_key() -> ServiceError {
+    tracing::error!("a domain key is missing from the state of the Region");
+    ServiceError::internal()
+}
+
+/// Logs why something of ours failed, and makes the error that the client sees.
+pub(crate) fn log_internal<E: std::error::Error + 'static>(doing: &'static str) -> impl FnOnce(E) -> ServiceError {
+    move |error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "{doing} failed");
+        ServiceError::internal()
+    }
+}

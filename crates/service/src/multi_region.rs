@@ -1,0 +1,169 @@
+//! `ReplicateKey`, on both sides: the primary's Region asks, reserves and waits; the other Region answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use meridian_model::shapes::{KeyMetadata, ReplicateKeyRequest, ReplicateKeyResponse};
+use meridian_model::{AccountId, ErrorCode, KeyArn, KeyId, KeyState, MultiRegionKeyType, Region, ServiceError};
+use meridian_policy::{action, document};
+use meridian_replication::AskError;
+use meridian_state::command::ReserveReplica;
+use meridian_state::key_states::Requirement;
+use meridian_state::quotas::KEYS_PER_ACCOUNT;
+use meridian_state::{KeyRecord, Op, RegionState, ReplicaStatus};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
+
+use crate::access::{Access, Forms};
+use crate::call::Service;
+use crate::keys::{metadata, tag_map};
+use crate::writes::Rejected;
+
+/// How long the other Region may take to say whether the replica can be made.
+const ASK_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the other Region may take to make the replica before the caller is told to repeat the request.
+const CREATION_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What one Region asks another before anything is written.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Question {
+    /// Could a replica of this key be made?
+    CanReplicate {
+        /// Owner of the key.
+        account: AccountId,
+        /// The key.
+        key_id: KeyId,
+    },
+}
+
+type Answer = Result<(), ServiceError>;
+
+impl Service {
+    /// `ReplicateKey`; returns once the other Region holds the key, in the state `Creating`.
+    pub(crate) async fn replicate_key(
+        &self,
+        access: &mut Access<'_>,
+        request: ReplicateKeyRequest,
+    ) -> Result<(Vec<u8>, u64), Rejected> {
+        let region: Region = request.replica_region.parse().map_err(|_| unknown_region(&request.replica_region))?;
+        request.policy.as_deref().map(document::validate).transpose()?;
+        let tags = tag_map(request.tags.clone())?;
+        let (key, allowed) = access.key::<action::ReplicateKey>(&request.key_id, Forms::Key)?;
+        let reserve = ReserveReplica {
+            key_id: key.key_id,
+            region: region.clone(),
+            created_at: self.now(),
+            description: request.description.clone().unwrap_or_default(),
+            policy: request.policy.clone(),
+            tags,
+        };
+        if must_ask(&access.state, &key, allowed.key(), &region)? {
+            self.ask_whether_possible(&key, &region).await?;
+        }
+        let replica = replica_metadata(&access.state, &key, &reserve);
+        let committed = self.commit(Op::ReserveReplica(reserve)).await?;
+        self.await_replica(key.key_id, &region).await?;
+        access.involved.push(KeyArn { region, ..allowed.key().clone() });
+        let default_policy = || document::default_policy(access.state.partition(), key.account);
+        let response = ReplicateKeyResponse {
+            replica_key_metadata: replica,
+            replica_policy: request.policy.unwrap_or_else(default_policy),
+            replica_tags: request.tags,
+        };
+        Ok((meridian_model::Response::from(response).to_json(), committed.log_index))
+    }
+
+    async fn ask_whether_possible(&self, key: &KeyRecord, region: &Region) -> Result<(), ServiceError> {
+        let question = Question::CanReplicate { account: key.account, key_id: key.key_id };
+        let payload = postcard::to_stdvec(&question).expect("questions hold nothing that postcard cannot encode");
+        let replicator = self.replicator().ok_or_else(|| unknown_region(region.as_str()))?;
+        let answer = replicator.ask(region, payload.into(), ASK_DEADLINE).await.map_err(|error| {
+            if matches!(error, AskError::UnknownRegion(_)) {
+                return unknown_region(region.as_str());
+            }
+            tracing::warn!(%region, error = &error as &dyn std::error::Error, "a Region did not answer a question");
+            let message = format!("The Region {region} cannot be reached; nothing was changed. Try the request again.");
+            ServiceError::new(ErrorCode::KmsInternal, message)
+        })?;
+        postcard::from_bytes::<Answer>(&answer).map_err(|_| ServiceError::internal())?
+    }
+
+    /// Waits until the other Region has confirmed the replica, or has refused it.
+    async fn await_replica(&self, key_id: KeyId, region: &Region) -> Result<(), ServiceError> {
+        let deadline = Instant::now() + CREATION_DEADLINE;
+        let mut applied = self.group().applied();
+        loop {
+            applied.borrow_and_update();
+            let state = self.state();
+            let set = state.key(key_id).and_then(|key| key.multi_region.as_ref());
+            match set.and_then(|set| set.replicas.get(region)) {
+                Some(ReplicaStatus::Created) => return Ok(()),
+                Some(ReplicaStatus::Reserved) => {}
+                None => {
+                    let message = format!("The Region {region} refused the replica.");
+                    return Err(ServiceError::new(ErrorCode::AlreadyExists, message));
+                }
+            }
+            if !matches!(timeout_at(deadline, applied.changed()).await, Ok(Ok(()))) {
+                let message = format!(
+                    "The replica in {region} is reserved, but the Region has not confirmed it yet. Repeat the request."
+                );
+                return Err(ServiceError::new(ErrorCode::KmsInternal, message));
+            }
+        }
+    }
+
+    /// Answers a question of another Region; runs on the leader.
+    pub(crate) fn answer_question(&self, payload: &[u8]) -> Bytes {
+        let answer: Answer = match postcard::from_bytes(payload) {
+            Ok(Question::CanReplicate { account, key_id }) => can_replicate(&self.state(), account, key_id),
+            Err(_) => Err(ServiceError::internal()),
+        };
+        postcard::to_stdvec(&answer).expect("answers hold nothing that postcard cannot encode").into()
+    }
+}
+
+/// Checks all that the primary's Region knows; tells whether the other Region has to be asked.
+fn must_ask(state: &RegionState, key: &KeyRecord, arn: &KeyArn, region: &Region) -> Result<bool, ServiceError> {
+    let here = state.region();
+    let set = key.multi_region.as_ref().filter(|set| set.role(here) == MultiRegionKeyType::Primary);
+    let Some(set) = set else {
+        let message = format!("{arn} is not a multi-Region primary key.");
+        return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
+    };
+    Requirement::Replicable.check(arn, key.state)?;
+    // The state machine refuses a Region that holds a key of the set, and resumes one that is reserved.
+    Ok(region != here && !set.replicas.contains_key(region))
+}
+
+fn can_replicate(state: &RegionState, account: AccountId, key_id: KeyId) -> Answer {
+    if let Some(key) = state.key(key_id) {
+        let message = format!("{} already exists.", state.key_arn(key));
+        return Err(ServiceError::new(ErrorCode::AlreadyExists, message));
+    }
+    if state.key_count(account) >= KEYS_PER_ACCOUNT {
+        let message = format!("The account has reached its quota of keys in {}.", state.region());
+        return Err(ServiceError::new(ErrorCode::LimitExceeded, message));
+    }
+    Ok(())
+}
+
+/// The replica as the other Region makes it: its own description, shared properties, still being created.
+fn replica_metadata(state: &RegionState, key: &Arc<KeyRecord>, reserve: &ReserveReplica) -> KeyMetadata {
+    let mut set = key.multi_region.clone().expect("only a multi-Region key is replicated");
+    set.replicas.entry(reserve.region.clone()).or_insert(ReplicaStatus::Reserved);
+    let replica = KeyRecord {
+        created_at: reserve.created_at,
+        description: reserve.description.clone(),
+        state: KeyState::Creating,
+        deletion: None,
+        multi_region: Some(set),
+        ..KeyRecord::clone(key)
+    };
+    metadata(&RegionState::new(reserve.region.clone(), state.partition()), &replica)
+}
+
+fn unknown_region(region: &str) -> ServiceError {
+    ServiceError::new(ErrorCode::UnsupportedOperation, format!("The Region {region} is not part of this cluster."))
+}

@@ -1,0 +1,54 @@
+//! Key policies: one per key, named `default`, kept verbatim.
+
+use meridian_model::shapes::{
+    GetKeyPolicyRequest, GetKeyPolicyResponse, ListKeyPoliciesRequest, ListKeyPoliciesResponse, PutKeyPolicyRequest,
+    PutKeyPolicyResponse,
+};
+use meridian_model::{ErrorCode, Response, ServiceError};
+use meridian_policy::{action, document};
+use meridian_state::{KeyRecord, Op, RegionState};
+
+use crate::access::{Access, Forms};
+use crate::writes::Plan;
+
+/// The one name that a key policy can have.
+const POLICY_NAME: &str = "default";
+
+/// `GetKeyPolicy`
+pub(crate) fn read(access: &mut Access<'_>, request: &GetKeyPolicyRequest) -> Result<Response, ServiceError> {
+    let (key, _) = access.key::<action::GetKeyPolicy>(&request.key_id, Forms::Key)?;
+    check_name(request.policy_name.as_deref())?;
+    let policy = policy_of(&access.state, &key);
+    Ok(GetKeyPolicyResponse { policy, policy_name: POLICY_NAME.to_owned() }.into())
+}
+
+/// `PutKeyPolicy`
+pub(crate) fn put(access: &mut Access<'_>, request: PutKeyPolicyRequest) -> Result<Plan, ServiceError> {
+    document::validate(&request.policy)?;
+    let (key, _) = access.key::<action::PutKeyPolicy>(&request.key_id, Forms::Key)?;
+    check_name(request.policy_name.as_deref())?;
+    let op = Op::PutKeyPolicy { key_id: key.key_id, policy: request.policy };
+    Ok(Plan::new(op, |_, _| PutKeyPolicyResponse {}))
+}
+
+/// `ListKeyPolicies`
+pub(crate) fn list(access: &mut Access<'_>, request: &ListKeyPoliciesRequest) -> Result<Response, ServiceError> {
+    access.key::<action::ListKeyPolicies>(&request.key_id, Forms::Key)?;
+    let policy_names = vec![POLICY_NAME.to_owned()];
+    Ok(ListKeyPoliciesResponse { policy_names, next_marker: None, truncated: false }.into())
+}
+
+/// The policy of a key: what it was given, or the default.
+pub(crate) fn policy_of(state: &RegionState, key: &KeyRecord) -> String {
+    match state.policy(key.key_id) {
+        Some(policy) => policy.to_owned(),
+        None => document::default_policy(state.partition(), key.account),
+    }
+}
+
+fn check_name(name: Option<&str>) -> Result<(), ServiceError> {
+    match name {
+        None | Some(POLICY_NAME) => Ok(()),
+        Some(_) => Err(ServiceError::new(ErrorCode::NotFound, "No such policy exists")),
+    }
+}

@@ -1,0 +1,41 @@
+//! Reads of the control plane: linearizable, so that whoever was told of a change sees it on every node.
+
+use meridian_model::{ErrorCode, KeyArn, Request, Response, ServiceError};
+
+use crate::access::Access;
+use crate::audit::CallContext;
+use crate::call::{Service, read_deadline};
+use crate::writes::unsupported;
+use crate::{aliases, keys, policies, tags};
+
+impl Service {
+    /// Answers a read once this node has applied everything that was committed when the read arrived.
+    pub(crate) async fn read(
+        &self,
+        context: &CallContext,
+        request: &Request,
+        involved: &mut Vec<KeyArn>,
+    ) -> Result<Response, ServiceError> {
+        self.group().read_barrier(read_deadline()).await.map_err(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a read could not be made linearizable");
+            let message = "The Region has no leader at the moment. Try the request again.";
+            ServiceError::new(ErrorCode::KmsInternal, message)
+        })?;
+        let mut access = Access::new(self.state(), &context.caller);
+        let response = answer(&mut access, request);
+        *involved = access.involved;
+        response
+    }
+}
+
+fn answer(access: &mut Access<'_>, request: &Request) -> Result<Response, ServiceError> {
+    match request {
+        Request::DescribeKey(request) => keys::describe(access, request),
+        Request::ListKeys(request) => keys::list(access, request),
+        Request::ListAliases(request) => aliases::list(access, request),
+        Request::ListResourceTags(request) => tags::list(access, request),
+        Request::GetKeyPolicy(request) => policies::read(access, request),
+        Request::ListKeyPolicies(request) => policies::list(access, request),
+        other => Err(unsupported(other)),
+    }
+}

@@ -1,0 +1,73 @@
+//! Which operations the service offers, and where each of them runs.
+
+use meridian_model::Operation;
+
+/// Where an operation runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// On the node that was asked, on its applied state.
+    Cryptography,
+    /// On the node that was asked, after a read barrier.
+    Read,
+    /// On the leader.
+    Change,
+    /// Nowhere yet.
+    Unsupported,
+}
+
+impl Route {
+    /// The route of `operation`.
+    #[must_use]
+    pub const fn of(operation: Operation) -> Self {
+        use Operation as O;
+        match operation {
+            O::Encrypt
+            | O::Decrypt
+            | O::ReEncrypt
+            | O::GenerateDataKey
+            | O::GenerateDataKeyWithoutPlaintext
+            | O::GenerateRandom => Self::Cryptography,
+            O::DescribeKey
+            | O::ListKeys
+            | O::ListAliases
+            | O::ListResourceTags
+            | O::GetKeyPolicy
+            | O::ListKeyPolicies => Self::Read,
+            O::CreateKey
+            | O::UpdateKeyDescription
+            | O::EnableKey
+            | O::DisableKey
+            | O::ScheduleKeyDeletion
+            | O::CancelKeyDeletion
+            | O::CreateAlias
+            | O::UpdateAlias
+            | O::DeleteAlias
+            | O::TagResource
+            | O::UntagResource
+            | O::PutKeyPolicy
+            | O::ReplicateKey => Self::Change,
+            _ => Self::Unsupported,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page that users read; rewritten by hand from the text that this test prints when it is stale.
+    const COVERAGE: &str = include_str!("../../../docs/api-coverage.md");
+
+    #[test]
+    fn the_coverage_page_says_what_is_offered() {
+        let row = |operation: &Operation| {
+            let offered = if Route::of(*operation) == Route::Unsupported { "missing" } else { "yes" };
+            format!("| {} | {offered} |", operation.name())
+        };
+        let rows = Operation::ALL.iter().map(row).collect::<Vec<_>>().join("\n");
+        let offered = Operation::ALL.iter().filter(|operation| Route::of(**operation) != Route::Unsupported).count();
+        let summary = format!("{offered} of {} operations", Operation::ALL.len());
+        assert!(COVERAGE.contains(&summary), "docs/api-coverage.md must say: {summary}");
+        assert!(COVERAGE.contains(&rows), "docs/api-coverage.md must hold these rows:\n{rows}");
+    }
+}
