@@ -39,9 +39,27 @@ macro_rules! serde_as_text {
 }
 
 /// A 12-digit AWS account number.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId(u64);
+
+/// Its 12 digits where people read, the number elsewhere.
+impl Serialize for AccountId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_u64(self.0) }
+    }
+}
+
+impl<'de> Deserialize<'de> for AccountId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+            return text.parse().map_err(D::Error::custom);
+        }
+        let number = u64::deserialize(deserializer)?;
+        let is_account = number <= 999_999_999_999;
+        is_account.then_some(Self(number)).ok_or_else(|| D::Error::custom("an account number has 12 digits"))
+    }
+}
 
 impl FromStr for AccountId {
     type Err = ParseIdError;
