@@ -72,7 +72,8 @@ pub(crate) async fn ask(
     }
     let deadline = Instant::now() + within;
     let asking = async {
-        let mut backoff = Backoff::new(site.timing.backoff_min, site.timing.backoff_max, u64::from(std::process::id()));
+        let mut backoff = Backoff::new(site.timing.backoff_min, site.timing.backoff_max, site.jitter_seed);
+        let mut hints = 0_u32;
         for attempt in 0_u32.. {
             let hint = link.leader_hint();
             let Some(node) = peers.choose(region, hint, attempt) else { break };
@@ -84,7 +85,8 @@ pub(crate) async fn ask(
                 Some(ask_reply::Body::NotLeader(wire::NotLeader { leader })) => {
                     let leader = Some(NodeId(leader)).filter(|leader| leader.0 != 0 && Some(*leader) != hint);
                     link.set_leader_hint(leader);
-                    if leader.is_some() {
+                    hints += 1;
+                    if leader.is_some() && !hints.is_multiple_of(crate::sender::HINTS_AT_ONCE_MAX) {
                         continue;
                     }
                 }

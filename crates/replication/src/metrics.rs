@@ -125,3 +125,28 @@ fn lag_histogram() -> Histogram {
         0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0,
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_told_in_the_text_format_under_their_names() {
+        let mut registry = Registry::default();
+        let metrics = LinkMetrics::register(&mut registry);
+        let labels = LinkLabels { node: 2, from: "us-east-1".to_owned(), to: "us-west-2".to_owned() };
+        let direction = DirectionMetrics::new(&metrics, labels);
+        direction.lag.observe(0.004);
+        direction.refused("signature");
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("a String takes everything");
+        let link = r#"node="2",from="us-east-1",to="us-west-2""#;
+        for line in [
+            format!(r#"meridian_link_lag_seconds_bucket{{le="0.005",{link}}} 1"#),
+            format!(r#"meridian_link_envelopes_refused_total{{{link},reason="signature"}} 1"#),
+            format!("meridian_link_connected{{{link}}} 0"),
+        ] {
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -67,7 +67,11 @@ impl LinkServer {
 /// Runs one session from its first frame to its last.
 pub(crate) async fn serve(site: Arc<Site>, peer: NodeName, frames: Frames, out: mpsc::Sender<LinkFrame>) {
     let link = &site.links[&peer.region];
-    let ended = match open(&site, link, &peer, frames, &out).await {
+    let opened = tokio::select! {
+        () = site.stop.cancelled() => Err(Ended::Stopped),
+        opened = open(&site, link, &peer, frames, &out) => opened,
+    };
+    let ended = match opened {
         Err(ended) => ended,
         Ok(session) => {
             link.board.incoming.send_modify(|status| {

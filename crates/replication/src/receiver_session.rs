@@ -127,7 +127,7 @@ impl<'a> ReceiverSession<'a> {
         }
         let mut silent_at = tokio::time::Instant::now() + self.site.timing.silence_max;
         loop {
-            let may_read = self.pipeline.len() < PROPOSALS_MAX;
+            let may_read = self.pipeline.len() < PIPELINE_MAX;
             tokio::select! {
                 biased;
                 () = self.site.stop.cancelled() => return Err(Ended::Stopped),
@@ -294,5 +294,6 @@ impl<'a> ReceiverSession<'a> {
     }
 }
 
-/// Proposals under way for one link; at this number the session reads no further frames.
-const PROPOSALS_MAX: usize = 256;
+/// Proposals and heartbeats under way for one link; at this number the session reads no further frames. More than the
+/// window of a sender, so that heartbeats are answered while the log is slow.
+const PIPELINE_MAX: usize = 512;

@@ -77,6 +77,7 @@ impl Replicator {
             gate: config.gate,
             clock: config.clock,
             timing: config.timing,
+            jitter_seed: config.jitter_seed,
             local,
             keeper,
             ask_handler,
@@ -84,7 +85,7 @@ impl Replicator {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        site.tasks.spawn(sender::run_while_leader(Arc::clone(&site), Arc::clone(&peers), config.jitter_seed));
+        site.tasks.spawn(sender::run_while_leader(Arc::clone(&site), Arc::clone(&peers)));
         Ok(Self { site, peers })
     }
 
@@ -121,7 +122,8 @@ impl Replicator {
         self.site.links.get(peer).map(|link| link.board.incoming.subscribe())
     }
 
-    /// Ends every session and waits for the tasks. Nothing is lost: what was not acknowledged is sent again.
+    /// Ends every session and waits for the tasks; to be called before the peer server is shut down, which waits for
+    /// streams. Nothing is lost: what was not acknowledged is sent again.
     pub async fn shutdown(&self) {
         self.site.stop.cancel();
         self.site.tasks.close();

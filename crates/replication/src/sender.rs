@@ -17,7 +17,7 @@ use crate::wire::Reason;
 use meridian_consensus::NodeId;
 
 /// Runs the sending tasks whenever this node leads its Region, until the node stops.
-pub(crate) async fn run_while_leader(site: Arc<Site>, peers: Arc<Peers>, jitter_seed: u64) {
+pub(crate) async fn run_while_leader(site: Arc<Site>, peers: Arc<Peers>) {
     let mut leadership = site.local.leadership();
     loop {
         let (am_leader, term) = {
@@ -26,7 +26,7 @@ pub(crate) async fn run_while_leader(site: Arc<Site>, peers: Arc<Peers>, jitter_
         };
         let (stepped_down, tasks) = (site.stop.child_token(), TaskTracker::new());
         if am_leader {
-            for (seed, peer) in (jitter_seed..).zip(site.links.keys()) {
+            for (seed, peer) in (site.jitter_seed..).zip(site.links.keys()) {
                 let link = LinkTask {
                     site: Arc::clone(&site),
                     peers: Arc::clone(&peers),
@@ -129,7 +129,7 @@ impl LinkTask {
 }
 
 /// Nodes that contradict each other about who leads are followed so often before the link pauses.
-const HINTS_AT_ONCE_MAX: u32 = 3;
+pub(crate) const HINTS_AT_ONCE_MAX: u32 = 3;
 
 /// The id of a node as it stands on the wire, where 0 means that none is known.
 pub(crate) fn node_hint(leader: u64) -> Option<NodeId> {

@@ -182,7 +182,8 @@ impl<'a> SenderSession<'a> {
                 }
                 result = async { proposal.as_mut().expect("guarded").await }, if proposal.is_some() => {
                     proposal = None;
-                    self.acknowledgement_proposed(&result)
+                    self.acknowledgement_proposed(&result);
+                    Ok(())
                 }
                 changed = applied.changed() => changed.map_err(|_| Ended::Stopped),
                 _ = heartbeat.tick() => self.send_heartbeat(),
@@ -329,16 +330,11 @@ impl<'a> SenderSession<'a> {
     }
 
     /// Acknowledged rows that could not be dropped just now are dropped later, or by the next session.
-    fn acknowledgement_proposed(&mut self, result: &Result<(), ProposeError>) -> Result<(), Ended> {
+    fn acknowledgement_proposed(&mut self, result: &Result<(), ProposeError>) {
         self.acknowledge_at_once = result.is_ok();
-        match result {
-            Ok(()) => Ok(()),
-            Err(ProposeError::NotLeader { .. }) => Err(Ended::Stopped),
-            Err(error) => {
-                tracing::debug!(to = %self.route.to, %error, "acknowledged messages stay in the outbox for now");
-                self.acknowledge_at = tokio::time::Instant::now() + ACKNOWLEDGE_AGAIN_AFTER;
-                Ok(())
-            }
+        if let Err(error) = result {
+            tracing::debug!(to = %self.route.to, %error, "acknowledged messages stay in the outbox for now");
+            self.acknowledge_at = tokio::time::Instant::now() + ACKNOWLEDGE_AGAIN_AFTER;
         }
     }
 

@@ -59,6 +59,7 @@ pub(crate) struct Site {
     pub(crate) gate: Arc<dyn FaultGate>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) timing: LinkTiming,
+    pub(crate) jitter_seed: u64,
     pub(crate) local: Arc<dyn LocalRegion>,
     pub(crate) keeper: Arc<dyn MaterialKeeper>,
     pub(crate) ask_handler: Arc<dyn AskHandler>,

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use meridian_model::{Region, Timestamp};
-use meridian_state::RegionState;
+use meridian_state::{LinkCursor, RegionState};
 use tokio::sync::watch;
 
 use crate::wire::Reason;
@@ -167,7 +167,19 @@ impl LinkBoard {
             outbox: outbox_length(state, peer),
             waiting_since: state.outbox_for(peer).next().map(|row| row.committed_at),
             outgoing: self.outgoing.borrow().clone(),
-            incoming: IncomingStatus { lag, ..self.incoming.borrow().clone() },
+            incoming: self.incoming_status(&state.cursor(peer), lag),
+        }
+    }
+
+    /// What the tasks of this node noted, and the cursor, which every node of the Region has.
+    fn incoming_status(&self, cursor: &LinkCursor, lag: LagSummary) -> IncomingStatus {
+        let noted = self.incoming.borrow().clone();
+        let applied_until = (cursor.last_applied > 0).then_some(cursor.last_applied_committed_at);
+        IncomingStatus {
+            lag,
+            last_applied: noted.last_applied.max(cursor.last_applied),
+            complete_as_of: noted.complete_as_of.max(applied_until),
+            ..noted
         }
     }
 }

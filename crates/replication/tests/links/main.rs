@@ -8,3 +8,4 @@ mod delivery;
 mod forgery;
 mod handshake;
 mod questions;
+mod real_groups;

@@ -148,6 +148,31 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
+    pub(crate) fn new() -> Self {
+        Self { domain_key: DomainKey::generate().expect("random"), sealed: watch::Sender::new(false) }
+    }
+
+    /// A new multi-Region primary key and its material.
+    pub(crate) fn new_key(&self) -> (CreateKey, SecretBytes) {
+        let key_id = random::multi_region_key_id().expect("random");
+        let material_id = random::key_material_id().expect("random");
+        let material = KeyMaterial::generate_symmetric().expect("random");
+        let binding = MaterialBinding { account: account(), key_id, material_id };
+        let sealed = self.domain_key.seal(&material, &binding).expect("random");
+        let create = CreateKey {
+            key_id,
+            account: account(),
+            spec: KeySpec::SymmetricDefault,
+            usage: KeyUsageType::EncryptDecrypt,
+            origin: OriginType::AwsKms,
+            description: String::new(),
+            policy: None,
+            tags: BTreeMap::new(),
+            material: Some(NewMaterial { id: material_id, sealed }),
+        };
+        (create, material.encode())
+    }
+
     fn check(&self) -> Result<(), KeeperError> {
         if *self.sealed.borrow() { Err(KeeperError::Sealed) } else { Ok(()) }
     }
@@ -179,6 +204,18 @@ impl MaterialKeeper for Keeper {
         let material = KeyMaterial::decode(material).map_err(|error| KeeperError::Refused(error.into()))?;
         self.domain_key.seal(&material, binding).map_err(|error| KeeperError::Refused(error.into()))
     }
+}
+
+/// Commits the primary to a replica of `key_id` in `to`.
+pub(crate) fn reserve(key_id: KeyId, to: &str) -> Op {
+    Op::ReserveReplica(ReserveReplica {
+        key_id,
+        region: region(to),
+        created_at: SystemClock.now(),
+        description: "a replica".to_owned(),
+        policy: None,
+        tags: BTreeMap::new(),
+    })
 }
 
 /// Answers with the Region's name and the question.
@@ -255,37 +292,15 @@ impl RegionOfNodes {
 
     /// Makes a multi-Region primary key here and tells its material.
     pub(crate) fn create_key(&self) -> (KeyId, SecretBytes) {
-        let key_id = random::multi_region_key_id().expect("random");
-        let material_id = random::key_material_id().expect("random");
-        let material = KeyMaterial::generate_symmetric().expect("random");
-        let binding = MaterialBinding { account: account(), key_id, material_id };
-        let sealed = self.keeper.domain_key.seal(&material, &binding).expect("random");
-        let create = CreateKey {
-            key_id,
-            account: account(),
-            spec: KeySpec::SymmetricDefault,
-            usage: KeyUsageType::EncryptDecrypt,
-            origin: OriginType::AwsKms,
-            description: String::new(),
-            policy: None,
-            tags: BTreeMap::new(),
-            material: Some(NewMaterial { id: material_id, sealed }),
-        };
+        let (create, material) = self.keeper.new_key();
+        let key_id = create.key_id;
         self.log.commit(Op::CreateKey(create)).expect("created");
-        (key_id, material.encode())
+        (key_id, material)
     }
 
     /// Commits this Region to a replica of `key_id` in `to`.
     pub(crate) fn reserve(&self, key_id: KeyId, to: &str) {
-        let reserve = ReserveReplica {
-            key_id,
-            region: region(to),
-            created_at: SystemClock.now(),
-            description: "a replica".to_owned(),
-            policy: None,
-            tags: BTreeMap::new(),
-        };
-        self.log.commit(Op::ReserveReplica(reserve)).expect("reserved");
+        self.log.commit(reserve(key_id, to)).expect("reserved");
     }
 
     /// Waits until the replica of `key_id` can be used here.
@@ -373,36 +388,51 @@ fn start_region(
     nodes: Vec<(NodeName, PeerListener, PeerTls)>,
     peers: &BTreeMap<Region, Vec<PeerAddress>>,
 ) -> RegionOfNodes {
-    let log = RegionLog::new(region);
-    let keeper =
-        Arc::new(Keeper { domain_key: DomainKey::generate().expect("random"), sealed: watch::Sender::new(false) });
-    let identity = plan.ca.issue_region(region).expect("valid");
-    let identity = RegionIdentity::from_pem(&identity.cert_pem, &identity.key_pem).expect("a P-256 key");
+    let (log, keeper, identity) = (RegionLog::new(region), Arc::new(Keeper::new()), plan.identity_of(region));
     let nodes = nodes
         .into_iter()
         .map(|(name, listener, tls)| {
             let view = Arc::new(NodeView { log: Arc::clone(&log), leadership: watch::Sender::default() });
-            let config = ReplicatorConfig {
-                cluster_id: "test".to_owned(),
-                peers: peers.clone(),
-                tls,
-                identity: identity.clone(),
-                authority: Authority(plan.ca.pem().cert_pem.clone()),
-                gate: Arc::clone(gate) as _,
-                clock: Arc::new(SystemClock),
-                metrics: LinkMetrics::unregistered(),
-                timing: plan.timing,
-                jitter_seed: 1,
-            };
-            let handler = Arc::new(Echo(region.clone()));
-            let replicator = Replicator::start(config, Arc::clone(&view) as _, Arc::clone(&keeper) as _, handler);
-            let replicator = replicator.expect("valid addresses");
+            let replicator = plan.replicator(tls, &identity, peers, gate, Arc::clone(&view) as _, &keeper);
             let address = listener.local_addr().expect("bound");
             let server = listener.serve(Routes::new(replicator.link_service()));
             Node { name, address, view, replicator, server }
         })
         .collect();
     RegionOfNodes { log, keeper, nodes }
+}
+
+impl Plan {
+    pub(crate) fn identity_of(&self, region: &Region) -> RegionIdentity {
+        let identity = self.ca.issue_region(region).expect("valid");
+        RegionIdentity::from_pem(&identity.cert_pem, &identity.key_pem).expect("a P-256 key")
+    }
+
+    /// The links of the node that `tls` certifies.
+    pub(crate) fn replicator(
+        &self,
+        tls: PeerTls,
+        identity: &RegionIdentity,
+        peers: &BTreeMap<Region, Vec<PeerAddress>>,
+        gate: &Arc<Gate>,
+        local: Arc<dyn LocalRegion>,
+        keeper: &Arc<Keeper>,
+    ) -> Replicator {
+        let handler = Arc::new(Echo(tls.name().region.clone()));
+        let config = ReplicatorConfig {
+            cluster_id: "test".to_owned(),
+            peers: peers.clone(),
+            tls,
+            identity: identity.clone(),
+            authority: Authority(self.ca.pem().cert_pem.clone()),
+            gate: Arc::clone(gate) as _,
+            clock: Arc::new(SystemClock),
+            metrics: LinkMetrics::unregistered(),
+            timing: self.timing,
+            jitter_seed: 1,
+        };
+        Replicator::start(config, local, Arc::clone(keeper) as _, handler).expect("valid addresses")
+    }
 }
 
 impl Cluster {
