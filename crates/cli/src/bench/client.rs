@@ -4,7 +4,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -14,9 +14,10 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use meridian_identity::{ClientCredentials, Service, sigv4};
-use meridian_model::{Region, Request, Response, Timestamp};
+use meridian_model::{Clock, Region, Request, Response};
 
 use super::endpoint::Endpoint;
+use crate::SystemClock;
 
 /// What is sent.
 pub(super) type Outgoing = HttpRequest<Full<Bytes>>;
@@ -118,7 +119,7 @@ impl Signer {
         parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
         parts.headers.insert("x-amz-target", call.target.clone());
         let service = Service::Kms.as_str();
-        sigv4::sign(&mut parts, &call.body, &self.credentials, &self.region, service, now())
+        sigv4::sign(&mut parts, &call.body, &self.credentials, &self.region, service, SystemClock.now())
             .context("signing a request")?;
         Ok(HttpRequest::from_parts(parts, Full::new(call.body.clone())))
     }
@@ -208,12 +209,6 @@ impl KmsClient {
         self.connection = Some(connection);
         Ok(answer)
     }
-}
-
-/// The time of the machine, which signatures carry.
-pub(super) fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

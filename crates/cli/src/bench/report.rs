@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use meridian_model::Timestamp;
+use meridian_model::{Clock, Timestamp};
 use serde::Serialize;
 
-use super::client::now;
 use super::machine::Machine;
+use crate::SystemClock;
 
 /// Everything about one run.
 #[derive(Serialize)]
@@ -24,7 +24,7 @@ pub(super) struct Document<'a, P, R> {
 
 impl<'a, P: Serialize, R: Serialize> Document<'a, P, R> {
     pub(super) fn new(benchmark: &'static str, parameters: &'a P, results: &'a R) -> Self {
-        let date = iso_8601(now());
+        let date = iso_8601(SystemClock.now());
         Self { benchmark, version: env!("CARGO_PKG_VERSION"), date, machine: Machine::this(), parameters, results }
     }
 
