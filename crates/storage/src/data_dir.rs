@@ -67,12 +67,18 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Creates a folder and whatever is missing above it, so that all of it survives power loss.
 fn create_private_folder(path: &Path) -> Result<(), StorageError> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
         .map_err(|source| StorageError::io("create the folder", path, source))?;
+    for parent in missing.iter().filter_map(|created| created.parent()) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        sync_folder(parent).map_err(|source| StorageError::io("make durable the folder", parent, source))?;
+    }
     std::fs::set_permissions(path, Permissions::from_mode(0o700))
         .map_err(|source| StorageError::io("make private the folder", path, source))
 }
