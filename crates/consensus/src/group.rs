@@ -11,7 +11,7 @@ use meridian_storage::raft_types::Proposal;
 use meridian_storage::{NodeStorage, StateReader, StorageHandle};
 use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
-use openraft::errors::{ClientWriteError, Fatal, RaftError};
+use openraft::errors::{ClientWriteError, Fatal, ForwardReason, RaftError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -77,7 +77,7 @@ pub struct Committed {
 /// Why a proposal has no outcome.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
-    /// This node does not lead; nothing was written.
+    /// This node does not lead, or leads without a quorum; nothing was written.
     #[error("this node does not lead")]
     NotLeader {
         /// Who does, if known.
@@ -256,17 +256,33 @@ impl Group {
         if bytes.len() > COMMAND_MAX {
             return Err(ProposeError::TooLong { bytes: bytes.len() });
         }
-        let write = self.0.engine.client_write(Proposal(bytes.into()));
-        let written = tokio::time::timeout(self.0.core.timing.propose, write).await;
-        let written = written.map_err(|_| ProposeError::Unknown)?.map_err(|error| match error {
-            RaftError::APIError(ClientWriteError::ForwardToLeader(to)) => {
-                ProposeError::NotLeader { leader: to.leader_id.map(NodeId) }
+        let proposal = Proposal(bytes.into());
+        let written = tokio::time::timeout(self.0.core.timing.propose, self.write(proposal)).await;
+        written.map_err(|_| ProposeError::Unknown)?
+    }
+
+    async fn write(&self, proposal: Proposal) -> Result<Committed, ProposeError> {
+        let patience = Instant::now() + self.0.core.timing.election_max;
+        loop {
+            match self.0.engine.client_write(proposal.clone()).await {
+                Ok(written) => {
+                    let outcome = written.data.0.expect("every command has an outcome");
+                    return Ok(Committed { log_index: written.log_id.index, outcome });
+                }
+                // A leader that no quorum has confirmed lately: it writes nothing, but may be confirmed soon, above
+                // all right after its election.
+                Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to)))
+                    if to.reason == ForwardReason::LeaseExpired && Instant::now() < patience =>
+                {
+                    tokio::time::sleep(self.0.core.timing.heartbeat / 8).await;
+                }
+                Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => {
+                    return Err(ProposeError::NotLeader { leader: to.leader_id.map(NodeId) });
+                }
+                Err(RaftError::APIError(_)) => return Err(ProposeError::Unknown),
+                Err(RaftError::Fatal(_)) => return Err(ProposeError::Stopped),
             }
-            RaftError::APIError(_) => ProposeError::Unknown,
-            RaftError::Fatal(_) => ProposeError::Stopped,
-        })?;
-        let outcome = written.data.0.expect("every command has an outcome");
-        Ok(Committed { log_index: written.log_id.index, outcome })
+        }
     }
 
     /// The newest state applied on this node. Never waits.
@@ -467,6 +483,10 @@ impl Group {
         for task in self.0.tasks.get().into_iter().flatten() {
             task.abort();
         }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
     }
 
     fn reader(&self) -> &StateReader {

@@ -18,6 +18,7 @@ mod forward;
 pub mod freshness;
 mod group;
 mod listener;
+mod membership;
 mod names;
 mod network;
 mod peers;
@@ -41,6 +42,7 @@ pub use group::{
     TransferError,
 };
 pub use listener::{PeerListener, PeerServer};
+pub use membership::MembershipError;
 pub use names::{NodeId, NodeName, region_dns_name};
 pub use peers::connect;
 pub use raft_service::RaftService;

@@ -161,3 +161,26 @@ async fn a_node_alone_forms_a_group() {
     assert!(holds(&group.state(), 1));
     cluster.stop_all().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_are_added_and_removed() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    cluster.propose(&[leader], &create_key(1)).await;
+    let fourth = NodeId(4);
+    let address = cluster.start_stranger(fourth).await;
+    cluster.group(leader).add_member(fourth, address).await.unwrap();
+    let removed = cluster.ids().into_iter().find(|node| *node != leader && *node != fourth).unwrap();
+    cluster.kill(removed).await;
+    cluster.group(leader).remove_member(removed).await.unwrap();
+    let index = cluster.propose(&[leader], &create_key(2)).await;
+    let group = cluster.group(fourth);
+    group.wait_applied(index, deadline()).await.unwrap();
+    group.read_barrier(deadline()).await.unwrap();
+    assert!(holds(&group.state(), 1) && holds(&group.state(), 2));
+    let members: Vec<_> = group.status().members.iter().map(|member| (member.node, member.is_voter)).collect();
+    let expected: Vec<_> = cluster.ids().into_iter().map(|node| (node, true)).collect();
+    assert_eq!(members, expected);
+    assert_eq!(cluster.group(leader).transfer_leadership(Some(fourth)).await, Ok(fourth));
+    cluster.stop_all().await;
+}

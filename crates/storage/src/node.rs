@@ -208,6 +208,7 @@ impl Images {
         let generations =
             entries.flatten().filter_map(|entry| entry.file_name().to_str()?.strip_prefix("image-")?.parse().ok());
         let mut images = Self { generation: generations.max().unwrap_or(0), parent, image: None };
+        images.remove_before(images.generation);
         if images.parent.join(LOADING).exists() {
             tracing::warn!("the last start ended while it loaded the state image; rebuilding it");
             images.discard()?;
@@ -240,17 +241,19 @@ impl Images {
         Ok(loaded)
     }
 
-    /// Throws the image away. What cannot be removed now, because sled still holds it, goes at the next start.
+    /// Throws the image away; the next one gets a folder of its own.
     fn discard(&mut self) -> Result<(), StorageError> {
         self.image = None;
-        for generation in 0..=self.generation {
-            let folder = image_folder(&self.parent, generation);
-            if folder.exists() {
-                let _ = std::fs::remove_dir_all(folder);
-            }
-        }
+        self.remove_before(self.generation + 1);
         self.generation += 1;
         self.mark_loading(false)
+    }
+
+    fn remove_before(&self, generation: u64) {
+        for old in (0..generation).map(|old| image_folder(&self.parent, old)).filter(|old| old.exists()) {
+            // What sled still holds goes at the next start.
+            let _ = std::fs::remove_dir_all(old);
+        }
     }
 
     /// The image to write to from now on, holding `state` already.

@@ -202,8 +202,8 @@ async fn every_single_damaged_byte_of_a_snapshot_is_noticed() {
         damaged[at] ^= 0x10;
         let mut receiver = storage.handle.snapshots().receive().unwrap();
         receiver.write(&damaged).unwrap();
-        let received = receiver.finish().and_then(|file| file.verify());
-        assert!(received.is_err(), "byte {at}");
+        let result = receiver.finish().and_then(|file| file.verify());
+        assert!(result.is_err(), "byte {at}");
     }
     for cut in [0, 1, 100, bytes.len() - 1] {
         let mut receiver = storage.handle.snapshots().receive().unwrap();

@@ -158,6 +158,15 @@ impl Cluster {
         self.nodes.insert(node, Running { group, server });
     }
 
+    /// Starts a node that the group does not know yet; gives back its address.
+    pub async fn start_stranger(&mut self, node: NodeId) -> String {
+        let listener = self.bind(node, "127.0.0.1:0").await;
+        let address = listener.local_addr().unwrap().to_string();
+        self.addresses.insert(node, address.clone());
+        self.start_on(node, listener).await;
+        address
+    }
+
     /// Starts a node again, on its old address.
     pub async fn restart(&mut self, node: NodeId) {
         let address = self.addresses[&node].clone();
