@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,7 +10,7 @@ use meridian_model::{AccountId, Region};
 
 use crate::cluster_files::ClusterInit;
 use crate::config::{LogFormat, NodeConfig};
-use crate::{dev, health, logging, node};
+use crate::{clock_control, dev, health, logging, node};
 
 /// A key management service that you run yourself, compatible with AWS KMS.
 #[derive(Debug, Parser)]
@@ -32,6 +33,9 @@ enum Command {
     /// Prepare and administrate a cluster.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Control the virtual clock of a local cluster.
+    #[command(subcommand)]
+    Clock(ClockCommand),
     /// Ask a node whether it is ready; fails if it is not.
     Health {
         /// Such as http://127.0.0.1:7600/readyz
@@ -66,6 +70,22 @@ pub struct DevArguments {
     /// Where the time of the Regions comes from.
     #[arg(long, env = "MERIDIAN_DEV_CLOCK", value_enum, default_value_t = ClockKind::System)]
     pub clock: ClockKind,
+    /// Time that every message between Regions takes, one way, in milliseconds.
+    #[arg(long, env = "MERIDIAN_DEV_LINK_DELAY_MS", default_value_t = 0)]
+    pub link_delay_ms: u64,
+}
+
+#[derive(Debug, Subcommand)]
+enum ClockCommand {
+    /// Move the clock forward: deletions, rotations and expiries that become due happen.
+    Advance {
+        /// How far: 90s, 15m, 12h or 7d.
+        #[arg(value_parser = clock_control::parse_step)]
+        step: Duration,
+        /// Folder of the cluster, as given to `meridian dev`.
+        #[arg(long, env = "MERIDIAN_DEV_DATA_DIR", default_value = "./data")]
+        data_dir: PathBuf,
+    },
 }
 
 /// A source of time.
@@ -129,6 +149,11 @@ pub fn run(cli: Cli) -> Result<()> {
             runtime()?.block_on(node::run(config))
         }
         Command::Cluster(ClusterCommand::Init(arguments)) => init(arguments),
+        Command::Clock(ClockCommand::Advance { step, data_dir }) => {
+            let now = clock_control::advance(&data_dir, step)?;
+            println!("It is now {}.", meridian_audit::record::long_date(now));
+            Ok(())
+        }
         Command::Health { url } => health::check(&url),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use meridian_audit::Metrics;
-use meridian_consensus::{NoFaults, Timing};
+use meridian_consensus::Timing;
 use meridian_identity::{CredentialStore, DevCredentials, Verifier};
 use meridian_model::clock::VirtualClock;
 use meridian_model::{Clock, Partition, Region};
@@ -19,7 +19,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::SystemClock;
+use crate::clock_control;
 use crate::commands::{ClockKind, DevArguments};
+use crate::link_delay::LinkDelay;
 use crate::local_cluster::{LocalCluster, LocalClusterConfig};
 use crate::node::{register_links, termination};
 
@@ -35,9 +37,14 @@ pub async fn run(arguments: DevArguments) -> Result<()> {
     let temporary = arguments.ephemeral.then(TemporaryFolder::make).transpose()?;
     let data_dir = temporary.as_ref().map_or_else(|| arguments.data_dir.clone(), |folder| folder.0.clone());
     let metrics = Metrics::new();
-    let cluster = LocalCluster::start(cluster_config(&arguments, data_dir, &metrics)).await?;
+    let (clock, virtual_clock) = clocks(&arguments);
+    let cluster = LocalCluster::start(cluster_config(&arguments, data_dir.clone(), clock, &metrics)).await?;
     let stop = CancellationToken::new();
     let mut serving = serve(&arguments, sockets, &cluster, &metrics, &stop);
+    let _control = match virtual_clock {
+        Some(clock) => Some(AbortOnDrop(tokio::spawn(clock_control::serve(clock_control::listen(&data_dir)?, clock)))),
+        None => None,
+    };
     tokio::select! {
         ready = cluster.wait_ready(READY_LIMIT) => ready?,
         () = termination() => return end(cluster, serving, &stop).await,
@@ -58,21 +65,34 @@ async fn end(cluster: LocalCluster, mut serving: JoinSet<()>, stop: &Cancellatio
     Ok(())
 }
 
-fn cluster_config(arguments: &DevArguments, data_dir: PathBuf, metrics: &Metrics) -> LocalClusterConfig {
-    let clock: Arc<dyn Clock> = match arguments.clock {
-        ClockKind::System => Arc::new(SystemClock),
-        ClockKind::Virtual => Arc::new(VirtualClock::starting_at(SystemClock.now())),
-    };
+/// The clock of the Regions, and the same once more if it can be moved.
+fn clocks(arguments: &DevArguments) -> (Arc<dyn Clock>, Option<Arc<VirtualClock>>) {
+    match arguments.clock {
+        ClockKind::System => (Arc::new(SystemClock), None),
+        ClockKind::Virtual => {
+            let clock = Arc::new(VirtualClock::starting_at(SystemClock.now()));
+            (Arc::clone(&clock) as Arc<dyn Clock>, Some(clock))
+        }
+    }
+}
+
+fn cluster_config(
+    arguments: &DevArguments,
+    data_dir: PathBuf,
+    clock: Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> LocalClusterConfig {
     LocalClusterConfig {
         regions: arguments.regions.clone(),
         nodes_per_region: arguments.nodes_per_region,
         data_dir,
         clock,
-        gate: Arc::new(NoFaults),
+        gate: Arc::new(LinkDelay(Duration::from_millis(arguments.link_delay_ms))),
         timing: Timing::default(),
         link_timing: LinkTiming::default(),
         service: ServiceConfig { max_staleness: Duration::from_secs(1), on_stale: OnStale::Refuse },
         link_metrics: register_links(metrics),
+        metrics: metrics.clone(),
     }
 }
 
@@ -146,6 +166,15 @@ fn print_welcome(arguments: &DevArguments) {
          aws kms generate-random --number-of-bytes 16\n\n\
          Ctrl-C stops the cluster."
     );
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// A folder that goes with its owner.

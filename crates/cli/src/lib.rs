@@ -1,11 +1,13 @@
 //! Configuration and wiring of everything: what `meridian` does for each of its commands.
 
+pub mod clock_control;
 pub mod cluster_files;
 pub mod commands;
 pub mod config;
 pub mod dev;
 pub mod endpoint;
 pub mod health;
+pub mod link_delay;
 pub mod local_cluster;
 mod logging;
 pub mod node;

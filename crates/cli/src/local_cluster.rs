@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures::future::try_join_all;
+use meridian_audit::Metrics;
 use meridian_consensus::tls::{CertifiedPem, ClusterCa, PeerTls};
 use meridian_consensus::{FaultGate, NodeId, NodeName, PeerListener, Timing};
 use meridian_model::{Clock, Partition, Region};
@@ -44,6 +45,8 @@ pub struct LocalClusterConfig {
     pub service: ServiceConfig,
     /// Where links count.
     pub link_metrics: LinkMetrics,
+    /// Where everything else counts.
+    pub metrics: Metrics,
 }
 
 /// A running local cluster.
@@ -233,6 +236,7 @@ impl LocalCluster {
             clock: Arc::clone(&config.clock),
             gate: Arc::clone(&config.gate),
             link_metrics: config.link_metrics.clone(),
+            metrics: config.metrics.clone(),
             listener,
         })
     }

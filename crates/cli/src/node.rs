@@ -57,6 +57,8 @@ pub struct NodeSetup {
     pub gate: Arc<dyn FaultGate>,
     /// Where links count.
     pub link_metrics: LinkMetrics,
+    /// Where everything else counts.
+    pub metrics: Metrics,
     /// The bound peer listener.
     pub listener: PeerListener,
 }
@@ -89,6 +91,7 @@ impl Node {
             faults: Arc::clone(&setup.gate),
         };
         let trail = Arc::new(trail.context("opening the audit trail")?);
+        register_trail(&setup.metrics, &name, &trail);
         let group = Group::start(config, storage).await.context("starting the Raft group")?;
         let ring = setup.root_key.map(|root_key| Arc::new(KeyRing::new(root_key, region.clone())));
         let clock = Arc::clone(&setup.clock);
@@ -272,6 +275,7 @@ async fn setup(config: NodeConfig, metrics: &Metrics) -> Result<NodeSetup> {
         clock: Arc::new(SystemClock),
         gate: Arc::new(NoFaults),
         link_metrics: register_links(metrics),
+        metrics: metrics.clone(),
         listener,
     })
 }
@@ -282,6 +286,12 @@ fn peer_addresses(members: &[crate::config::MemberSection]) -> Vec<PeerAddress> 
         address: member.address.clone(),
     };
     members.iter().map(address).collect()
+}
+
+fn register_trail(metrics: &Metrics, name: &NodeName, trail: &Trail) {
+    let region = ("region".into(), name.region.to_string().into());
+    let node = ("node".into(), name.node.to_string().into());
+    metrics.register(|registry| trail.register(registry.sub_registry_with_labels([region, node].into_iter())));
 }
 
 /// Registers the metrics of links among those of the process.
