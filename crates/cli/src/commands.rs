@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use meridian_audit::Head;
 use meridian_model::{AccountId, Region};
 
 use crate::cluster_files::ClusterInit;
@@ -33,6 +34,9 @@ enum Command {
     /// Prepare and administrate a cluster.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Inspect audit trails.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Control the virtual clock of a local cluster.
     #[command(subcommand)]
     Clock(ClockCommand),
@@ -73,6 +77,19 @@ pub struct DevArguments {
     /// Time that every message between Regions takes, one way, in milliseconds.
     #[arg(long, env = "MERIDIAN_DEV_LINK_DELAY_MS", default_value_t = 0)]
     pub link_delay_ms: u64,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Verify that nobody changed a node's trail; fails at the first line that does not belong.
+    Verify {
+        /// Folder of the trail: `<data_dir>/audit` of a node.
+        #[arg(long)]
+        directory: PathBuf,
+        /// A head noted earlier, which the trail must contain.
+        #[arg(long)]
+        head: Option<Head>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -154,6 +171,7 @@ pub fn run(cli: Cli) -> Result<()> {
             println!("It is now {}.", meridian_audit::record::long_date(now));
             Ok(())
         }
+        Command::Audit(AuditCommand::Verify { directory, head }) => verify_trail(&directory, head),
         Command::Health { url } => health::check(&url),
     }
 }
@@ -181,4 +199,12 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         tracing::warn!(%error, "core dumps of this process could not be switched off");
     }
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")
+}
+
+/// Verifies the audit trail of one node, and says what it found.
+fn verify_trail(directory: &std::path::Path, head: Option<Head>) -> Result<()> {
+    let verified = meridian_audit::verify(directory, head)?;
+    println!("The trail of {} is unbroken: {} records in {} files.", verified.node, verified.records, verified.files);
+    println!("Head: {} (note it, to find out later if the end was cut off)", verified.head);
+    Ok(())
 }
