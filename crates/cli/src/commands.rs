@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use meridian_audit::Head;
 use meridian_model::{AccountId, Region};
 
+use crate::bench::{self, BenchCommand};
 use crate::cluster_files::ClusterInit;
 use crate::config::{LogFormat, NodeConfig};
 use crate::{clock_control, dev, health, logging, node};
@@ -34,6 +35,9 @@ enum Command {
     /// Prepare and administrate a cluster.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Measure a running cluster.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Inspect audit trails.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -171,6 +175,7 @@ pub fn run(cli: Cli) -> Result<()> {
             println!("It is now {}.", meridian_audit::record::long_date(now));
             Ok(())
         }
+        Command::Bench(command) => runtime()?.block_on(bench::run(command)),
         Command::Audit(AuditCommand::Verify { directory, head }) => verify_trail(&directory, head),
         Command::Health { url } => health::check(&url),
     }
