@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from conftest import key_state, refused, wait_for_state
+from conftest import key_state, refused, refused_soon, wait_for_state
 
 
 def test_schedule_and_cancel(kms, key):
@@ -21,8 +21,8 @@ def test_schedule_and_cancel(kms, key):
     cancelled.pop("ResponseMetadata")
     assert cancelled == {"KeyId": key["Arn"]}
     assert kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] == {**key, "Enabled": False, "KeyState": "Disabled"}
-    with refused("DisabledException", f"{key['Arn']} is disabled."):
-        kms.encrypt(KeyId=key["KeyId"], Plaintext=b"x")
+    disabled = f"{key['Arn']} is disabled."
+    refused_soon("DisabledException", disabled, lambda: kms.encrypt(KeyId=key["KeyId"], Plaintext=b"x"))
     kms.enable_key(KeyId=key["KeyId"])
     assert kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] == key
 

@@ -13,7 +13,7 @@ from aws_encryption_sdk import CommitmentPolicy
 from aws_encryption_sdk.exceptions import AWSEncryptionSDKClientError
 from aws_encryption_sdk.key_providers.kms import KMSMasterKey, KMSMasterKeyConfig
 
-from conftest import wait_for_state
+from conftest import refused_soon, wait_for_state
 
 PLAINTEXT = b"The quick brown fox jumps over the lazy dog. " * 200
 CONTEXT = {"tenant": "42", "purpose": "test"}
@@ -41,6 +41,8 @@ def test_a_kms_keyring(sdk, providers, kms, key):
     assert CONTEXT.items() <= header.encryption_context.items()
 
     kms.disable_key(KeyId=key["KeyId"])
+    disabled = f"{key['Arn']} is disabled."
+    refused_soon("DisabledException", disabled, lambda: kms.generate_data_key(KeyId=key["Arn"], KeySpec="AES_256"))
     with pytest.raises(AWSEncryptionSDKClientError):
         sdk.decrypt(source=message, keyring=keyring)
     kms.enable_key(KeyId=key["KeyId"])

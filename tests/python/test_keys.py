@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import key_state, pages, refused
+from conftest import key_state, pages, refused, refused_soon
 from local_cluster import REGIONS
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -177,8 +177,7 @@ def test_disable_and_enable(kms, key):
         lambda: kms.decrypt(CiphertextBlob=blob),
         lambda: kms.generate_data_key(KeyId=arn, KeySpec="AES_256"),
     ):
-        with refused("DisabledException", f"{arn} is disabled."):
-            call()
+        refused_soon("DisabledException", f"{arn} is disabled.", call)
     for _ in range(2):
         assert set(kms.enable_key(KeyId=arn)) == {"ResponseMetadata"}
         assert kms.describe_key(KeyId=arn)["KeyMetadata"] == key
@@ -188,8 +187,7 @@ def test_disable_and_enable(kms, key):
 def test_a_held_data_key_outlives_the_disabling(kms, key):
     data_key = kms.generate_data_key(KeyId=key["KeyId"], KeySpec="AES_256")
     kms.disable_key(KeyId=key["KeyId"])
-    with refused("DisabledException"):
-        kms.decrypt(CiphertextBlob=data_key["CiphertextBlob"])
+    refused_soon("DisabledException", f"{key['Arn']} is disabled.", lambda: kms.decrypt(CiphertextBlob=data_key["CiphertextBlob"]))
     kms.enable_key(KeyId=key["KeyId"])
     assert kms.decrypt(CiphertextBlob=data_key["CiphertextBlob"])["Plaintext"] == data_key["Plaintext"]
 

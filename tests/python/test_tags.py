@@ -82,8 +82,7 @@ def test_at_most_fifty(kms, key):
 
 
 def test_limits_and_markers_of_pages(kms, key):
-    for limit in (0, 51):
-        with refused("ValidationException"):
-            kms.list_resource_tags(KeyId=key["KeyId"], Limit=limit)
+    with refused("ValidationException"):
+        kms.list_resource_tags(KeyId=key["KeyId"], Limit=0)
     with refused("InvalidMarkerException"):
         kms.list_resource_tags(KeyId=key["KeyId"], Marker="no marker of ours")

@@ -27,7 +27,7 @@ class Wire:
         try:
             connection.request(method, path, body=body, headers=headers)
             response = connection.getresponse()
-            return response.status, dict(response.headers.items()), response.read()
+            return response.status, response.headers, response.read()
         finally:
             connection.close()
 
@@ -142,7 +142,7 @@ def test_an_operation_that_does_not_exist(wire):
     assert wire.refusal(wire.signed("MakeCoffee"))[:2] == (400, "UnknownOperationException")
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"Limit":"ten"}', b'{"Limit":1.5}', b"\xff\xfe", b"[" * 2000])
+@pytest.mark.parametrize("body", [b"{", b"[]", b"null", b'{"Limit":"ten"}', b'{"Limit":1.5}', b"\xff\xfe", b"[" * 2000])
 def test_what_is_not_json_or_not_the_shape(wire, body):
     status, code, _ = wire.refusal(wire.signed("ListKeys", body), body)
     assert status == 400
