@@ -9,9 +9,9 @@ use bytes::Bytes;
 use meridian_state::{Command, Outcome, RegionState};
 use meridian_storage::raft_types::Proposal;
 use meridian_storage::{NodeStorage, StateReader, StorageHandle};
-use openraft::Raft;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, Fatal, ForwardReason, RaftError};
+use openraft::{Instant as _, Raft};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -408,7 +408,12 @@ impl Group {
         let replication = metrics.replication.as_ref().filter(|_| metrics.state.is_leader());
         let matched = replication.ok_or(TransferError::NotLeader)?;
         let own = self.0.core.name.node.0;
-        let voters = metrics.membership_config.voter_ids().filter(|voter| *voter != own);
+        // Who has not answered for a lease's time will not answer now.
+        let answers = |voter: &u64| {
+            let heard = metrics.heartbeat.as_ref().and_then(|heartbeat| heartbeat.get(voter).copied().flatten());
+            heard.is_some_and(|heard| heard.elapsed() < self.0.core.timing.election_max)
+        };
+        let voters = metrics.membership_config.voter_ids().filter(|voter| *voter != own && answers(voter));
         let mut candidates = voters.filter(|voter| to.is_none_or(|to| to.0 == *voter)).collect::<Vec<_>>();
         candidates.sort_by_key(|voter| matched.get(voter).copied().flatten());
         candidates.last().copied().map(NodeId).ok_or(TransferError::NoSuccessor)

@@ -184,3 +184,36 @@ async fn members_are_added_and_removed() {
     assert_eq!(cluster.group(leader).transfer_leadership(Some(fourth)).await, Ok(fourth));
     cluster.stop_all().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_node_knows_how_fresh_it_is() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.propose(&cluster.ids(), &create_key(1)).await;
+    let (acknowledged, until) = (Instant::now(), deadline());
+    for node in cluster.ids() {
+        let group = cluster.group(node);
+        while group.freshness().is_none_or(|age| age >= acknowledged.elapsed()) {
+            assert!(Instant::now() < until, "node {node} is never fresh: {:?}", group.freshness());
+            tokio::time::sleep(Duration::from_millis(10)).await; // nothing announces that time has passed
+        }
+        assert!(holds(&group.state(), 1), "fresh, and yet without what was acknowledged before");
+    }
+    cluster.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_log_fails_stops_and_says_why() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    cluster.propose(&[leader], &create_key(1)).await;
+    cluster.nodes[&leader].log.close();
+    let refused = cluster.group(leader).propose(&create_key(2)).await;
+    assert!(matches!(refused, Err(ProposeError::Stopped | ProposeError::Unknown)), "{refused:?}");
+    let reason = tokio::time::timeout(PATIENCE, cluster.group(leader).stopped()).await.unwrap();
+    assert!(reason.as_ref().is_some_and(|reason| reason.contains("the log is closed")), "{reason:?}");
+    let rest: Vec<_> = cluster.ids().into_iter().filter(|node| *node != leader).collect();
+    cluster.propose(&rest, &create_key(2)).await;
+    cluster.kill(leader).await;
+    assert_eq!(tokio::time::timeout(PATIENCE, cluster.group(rest[0]).read_barrier(deadline())).await.unwrap(), Ok(()));
+    cluster.stop_all().await;
+}

@@ -18,6 +18,7 @@ use meridian_state::{DecodeError, RegionState, RowChange};
 
 use crate::codec::{CodecError, Position};
 use crate::data_dir::{private_file, sync_folder};
+use crate::read_ahead::read_ahead;
 
 /// Written under [`META`]; another number means another layout.
 const FORMAT: u32 = 1;
@@ -117,7 +118,7 @@ impl Image {
             let row = row.map_err(ImageError::from).and_then(|(key, value)| read_row(&key, &value, &mut found));
             row.map_err(|error| failure = Some(error)).ok()
         });
-        let state = RegionState::from_rows(region.clone(), partition, rows);
+        let state = read_ahead(rows, |rows| RegionState::from_rows(region.clone(), partition, rows));
         if let Some(error) = failure {
             return Err(error);
         }

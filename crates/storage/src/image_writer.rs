@@ -32,9 +32,14 @@ pub(crate) struct ImageWriter {
 }
 
 impl ImageWriter {
-    /// Starts the thread. Without an image it does nothing, gladly.
-    pub(crate) fn start(image: Option<Image>) -> std::io::Result<Self> {
+    /// Starts the thread. Without an image it does nothing, gladly. An image that is not up to date is given
+    /// `content` first.
+    pub(crate) fn start(image: Option<Image>, content: Option<(RegionState, Position)>) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
+        if let Some((state, position)) = content {
+            let reset = Job::Reset { state: Box::new(state), position };
+            jobs.try_send(reset).expect("a new queue has room");
+        }
         std::thread::Builder::new().name("state-image".into()).spawn(move || run(image, queue))?;
         Ok(Self { jobs })
     }

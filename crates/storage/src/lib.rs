@@ -22,6 +22,7 @@ mod machine;
 mod newcomer;
 mod node;
 pub mod raft_types;
+mod read_ahead;
 mod snapshot;
 mod snapshots;
 pub mod vault;

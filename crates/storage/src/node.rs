@@ -75,9 +75,9 @@ impl NodeStorage {
             Some(loaded) => loaded,
             None => start.load_snapshot(unusable_snapshot)?,
         };
-        let image = images.into_image(&state, &position, is_image)?;
-        let writer =
-            ImageWriter::start(image).map_err(|source| StorageError::io("start a thread for", path, source))?;
+        let outdated = (!is_image).then(|| (state.clone(), position.clone()));
+        let writer = ImageWriter::start(images.into_image()?, outdated)
+            .map_err(|source| StorageError::io("start a thread for", path, source))?;
         let machine = StateMachine::new(state, position, writer.clone(), snapshots.clone());
         let handle = StorageHandle {
             reader: machine.reader(),
@@ -256,20 +256,12 @@ impl Images {
         }
     }
 
-    /// The image to write to from now on, holding `state` already.
-    fn into_image(
-        mut self,
-        state: &RegionState,
-        position: &Position,
-        is_loaded: bool,
-    ) -> Result<Option<Image>, StorageError> {
-        if is_loaded {
+    /// The image to write to from now on. A node without one works; only its next start takes longer.
+    fn into_image(mut self) -> Result<Option<Image>, StorageError> {
+        if self.image.is_some() {
             return Ok(self.image);
         }
-        let empty = self.image.take();
-        let folder = image_folder(&self.parent, self.generation);
-        let opened = empty.map_or_else(|| Image::open(&folder), Ok);
-        match opened.and_then(|mut image| image.reset(state, position).map(|()| image)) {
+        match Image::open(&image_folder(&self.parent, self.generation)) {
             Ok(image) => Ok(Some(image)),
             Err(error) => {
                 tracing::error!(%error, "there is no state image; the node works, its next start takes longer");

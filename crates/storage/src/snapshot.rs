@@ -18,6 +18,7 @@ use meridian_state::RegionState;
 
 use crate::codec::Position;
 use crate::data_dir::private_file;
+use crate::read_ahead::read_ahead;
 
 const MAGIC: &[u8; 8] = b"MRDNSNAP";
 const END_MAGIC: &[u8; 8] = b"MRDN END";
@@ -137,16 +138,13 @@ impl SnapshotFile {
         }
         let mut rows = RowReader::new(At { file: &self.file, offset: 0 })?;
         let mut failure = None;
-        let state = RegionState::from_rows(
-            region.clone(),
-            partition,
-            std::iter::from_fn(|| {
-                rows.next_row().unwrap_or_else(|error| {
-                    failure = Some(error);
-                    None
-                })
-            }),
-        );
+        let checked = std::iter::from_fn(|| {
+            rows.next_row().unwrap_or_else(|error| {
+                failure = Some(error);
+                None
+            })
+        });
+        let state = read_ahead(checked, |rows| RegionState::from_rows(region.clone(), partition, rows));
         match failure {
             Some(error) => Err(error),
             None => state.map_err(|error| damaged(&error.to_string())),

@@ -15,7 +15,7 @@ use meridian_model::{AccountId, KeyId, KeySpec, KeyUsageType, OriginType, Partit
 use meridian_state::Op;
 use meridian_state::command::CreateKey;
 use meridian_state::{Command, RegionState};
-use meridian_storage::NodeStorage;
+use meridian_storage::{LogStore, NodeStorage};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tonic::service::Routes;
@@ -88,6 +88,8 @@ impl FaultGate for Switch {
 
 pub struct Running {
     pub group: Group,
+    /// For breaking it under the running engine.
+    pub log: LogStore,
     server: PeerServer,
 }
 
@@ -153,9 +155,11 @@ impl Cluster {
             tls: self.tls(node),
             faults: Arc::clone(&self.switch) as Arc<dyn FaultGate>,
         };
-        let group = Group::start(config, storage.unwrap()).await.unwrap();
+        let storage = storage.unwrap();
+        let log = storage.log.clone();
+        let group = Group::start(config, storage).await.unwrap();
         let server = listener.serve(Routes::new(group.service()));
-        self.nodes.insert(node, Running { group, server });
+        self.nodes.insert(node, Running { group, log, server });
     }
 
     /// Starts a node that the group does not know yet; gives back its address.
