@@ -20,10 +20,11 @@ use crate::call::Service;
 use crate::keys::{metadata, tag_map};
 use crate::writes::Rejected;
 
-/// How long the other Region may take to say whether the replica can be made.
-const ASK_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the other Region may take to say whether the replica can be made. With the next one, below the time that a
+/// forwarded change may take.
+const ASK_DEADLINE: Duration = Duration::from_secs(3);
 /// How long the other Region may take to make the replica before the caller is told to repeat the request.
-const CREATION_DEADLINE: Duration = Duration::from_secs(20);
+const CREATION_DEADLINE: Duration = Duration::from_secs(6);
 
 /// What one Region asks another before anything is written.
 #[derive(Debug, Serialize, Deserialize)]

@@ -24,10 +24,14 @@ impl Service {
     pub async fn run_schedule(&self) {
         let mut interval = tokio::time::interval(INTERVAL);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut applied = self.group().applied();
         loop {
             interval.tick().await;
             let Ok(ring) = self.ring() else { continue };
-            ring.forget_unusable(&self.state());
+            if applied.has_changed().unwrap_or(false) {
+                applied.mark_unchanged();
+                ring.forget_unusable(&self.state());
+            }
             if self.is_leader()
                 && let Err(Rejected::Refused(error)) = self.do_due_work().await
             {
