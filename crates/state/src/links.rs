@@ -134,7 +134,7 @@ pub(crate) fn apply_message(
         Delivered::Plain(Message::ReplicaRefused { key_id, .. } | Message::ReplicaDeleted(key_id)) => {
             multi_region::replica_gone(draft, from, *key_id);
         }
-        Delivered::Material { reference, sealed } => multi_region::install_material(draft, reference, sealed),
+        Delivered::Material { reference, sealed } => multi_region::install_material(draft, from, reference, sealed),
         // Neither is ever sent like this: material travels sealed, events stay in their Region.
         Delivered::Plain(Message::TransferMaterial(_) | Message::KeyDeleted { .. }) => {}
     }

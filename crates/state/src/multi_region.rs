@@ -106,11 +106,19 @@ pub(crate) fn create_replica(draft: &mut Draft<'_>, from: &Region, replica: &New
 }
 
 /// Stores a version of the material; the last one that was missing makes the replica usable.
-pub(crate) fn install_material(draft: &mut Draft<'_>, reference: &MaterialReference, sealed: &SealedMaterial) {
+pub(crate) fn install_material(
+    draft: &mut Draft<'_>,
+    from: &Region,
+    reference: &MaterialReference,
+    sealed: &SealedMaterial,
+) {
     let Some(key) = draft.state.key(reference.key_id) else { return }; // deleted meanwhile: nothing to do
-    let Some(set) = key.multi_region.as_ref().filter(|set| set.missing_materials.contains(&reference.material_id))
-    else {
-        return; // a version that this key has, or never asked for
+    let is_expected = |set: &&MultiRegion| {
+        let is_from_primary = &set.primary == from && set.epoch == reference.epoch;
+        is_from_primary && set.missing_materials.contains(&reference.material_id)
+    };
+    let Some(set) = key.multi_region.as_ref().filter(is_expected) else {
+        return; // a version that this key has or never asked for, or not from the primary of this epoch
     };
     draft.put_material(reference.key_id, &NewMaterial { id: reference.material_id, sealed: sealed.clone() });
     let mut changed = set.clone();
