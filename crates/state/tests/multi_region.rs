@@ -45,8 +45,8 @@ impl World {
     /// Delivers one message of any link; false if none waits.
     fn deliver_one(&mut self) -> bool {
         let waiting = self.regions.iter().find_map(|(from, state)| {
-            let to_others = self.regions.keys().filter(|to| *to != from);
-            to_others.filter_map(|to| state.outbox_for(to).next()).next().map(|row| (from.clone(), row.clone()))
+            let mut to_others = self.regions.keys().filter(|to| *to != from);
+            to_others.find_map(|to| state.outbox_for(to).next()).map(|row| (from.clone(), row.clone()))
         });
         let Some((from, row)) = waiting else { return false };
         let op = Op::ApplyMessage {
