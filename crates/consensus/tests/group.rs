@@ -217,3 +217,21 @@ async fn a_node_whose_log_fails_stops_and_says_why() {
     assert_eq!(tokio::time::timeout(PATIENCE, cluster.group(rest[0]).read_barrier(deadline())).await.unwrap(), Ok(()));
     cluster.stop_all().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_was_cut_off_disturbs_nobody_when_it_returns() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    cluster.propose(&[leader], &create_key(1)).await;
+    let before = *cluster.group(leader).leadership().borrow();
+    let cut_off = cluster.ids().into_iter().find(|node| *node != leader).unwrap();
+    cluster.switch.isolate([cut_off]);
+    // Long enough for it to stand for election a few times; only time can show that it does not.
+    tokio::time::sleep(cluster.timing.election_max * 4).await;
+    let index = cluster.propose(&[leader], &create_key(2)).await;
+    cluster.switch.isolate([]);
+    cluster.group(cut_off).wait_applied(index, deadline()).await.unwrap();
+    cluster.group(cut_off).read_barrier(deadline()).await.unwrap();
+    assert_eq!(*cluster.group(leader).leadership().borrow(), before, "the term grew, or the leader changed");
+    cluster.stop_all().await;
+}

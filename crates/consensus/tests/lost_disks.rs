@@ -87,3 +87,28 @@ async fn the_lowest_node_forms_no_second_group_when_it_lost_its_disk() {
     assert!(holds(&group.state(), 1) && holds(&group.state(), 2));
     cluster.stop_all().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_snapshot_is_noticed_by_its_receiver_and_written_anew() {
+    let mut cluster = Cluster::start_with(3, hasty_snapshots()).await;
+    let leader = cluster.leader().await;
+    for number in 0..100 {
+        cluster.propose(&[leader], &create_key(number)).await;
+    }
+    until(&cluster.group(leader), "a snapshot", |status| status.snapshot_index > 40).await;
+    let lost = cluster.ids().into_iter().find(|node| *node != leader).unwrap();
+    cluster.kill(lost).await;
+    std::fs::remove_dir_all(cluster.data(lost)).unwrap();
+    let snapshots = std::fs::read_dir(cluster.data(leader).join("snapshots")).unwrap();
+    for path in snapshots.map(|entry| entry.unwrap().path()) {
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let index = cluster.propose(&[leader], &create_key(1_000)).await;
+    cluster.restart(lost).await;
+    cluster.group(lost).wait_applied(index, deadline()).await.unwrap();
+    assert_eq!(rows(&cluster.group(lost)), rows(&cluster.group(leader)));
+    cluster.stop_all().await;
+}

@@ -1,6 +1,6 @@
 //! The types that parameterize the Raft engine, and the short names the rest of the crate uses for them.
 //!
-//! None of these types is written to disk or sent to a peer as the engine would write it: see [`crate::codec`].
+//! None of these types is written to disk or sent to a peer as the engine would write it: see `codec.rs`.
 
 use std::fmt;
 
