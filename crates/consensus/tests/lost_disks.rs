@@ -27,7 +27,7 @@ async fn until(group: &Group, what: &str, is_so: impl Fn(&meridian_consensus::Gr
 async fn a_node_that_lost_its_disk_is_sent_a_snapshot_and_votes_again() {
     let mut cluster = Cluster::start_with(3, hasty_snapshots()).await;
     let leader = cluster.leader().await;
-    for number in 0..150 {
+    for number in 0..90 {
         // Rows of some size, so that the snapshot has several blocks.
         cluster.propose(&[leader], &create_key_with(number, "x".repeat(8_000))).await;
     }

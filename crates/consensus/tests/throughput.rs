@@ -34,9 +34,9 @@ async fn clients_at_the_same_time_share_their_commits() {
     let mut cluster = Cluster::start(3).await;
     let group = cluster.group(cluster.leader().await);
     let next = Arc::new(AtomicU64::new(0));
-    rate(&group, &next, 8, 10).await;
-    let alone = rate(&group, &next, 1, 100).await;
-    let together = rate(&group, &next, 64, 30).await;
+    rate(&group, &next, 8, 5).await;
+    let alone = rate(&group, &next, 1, 50).await;
+    let together = rate(&group, &next, 64, 12).await;
     println!("{alone:.0} commits/s with 1 client, {together:.0} with 64");
     assert!(together > 3.0 * alone, "{alone:.0}/s with 1 client, {together:.0}/s with 64");
     cluster.stop_all().await;
