@@ -159,6 +159,8 @@ fn parse_owner(text: &str) -> Result<(u32, u32), String> {
 /// # Errors
 /// Says what went wrong and, where there is something to do about it, what.
 pub fn run(cli: Cli) -> Result<()> {
+    // Whatever this process writes is its owner's alone, files made by libraries included.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     match cli.command {
         Command::Dev(arguments) => {
             logging::start(LogFormat::Text, "warn,meridian=info,meridian_storage::vault=error")?;
