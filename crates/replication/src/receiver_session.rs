@@ -178,7 +178,9 @@ impl<'a> ReceiverSession<'a> {
         let from = self.route.from.clone();
         let op = Op::ApplyMessage { from, sequence, committed_at, message };
         let command = Command { at: self.site.clock.now(), op };
-        let proposed = self.site.local.propose(command);
+        // The pipeline polls proposals for the first time in the order of their arrival, and the first poll hands the
+        // command to the log; without a budget that could end just there, so that none overtakes another.
+        let proposed = tokio::task::unconstrained(self.site.local.propose(command));
         self.pipeline.push_back(
             proposed.map(move |result| Step::Proposed { sequence, committed_at, result: result.map(|_| ()) }).boxed(),
         );

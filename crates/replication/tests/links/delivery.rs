@@ -29,8 +29,8 @@ async fn replicate(cluster: &Cluster, keys: usize) {
         let state = west.until_enabled(*key_id).await;
         assert_eq!(west.keeper.material(&state, *key_id)[0].expose(), material.expose());
     }
+    west.until_delivered(EAST).await; // its answer makes the first Region announce the membership
     east.until_delivered(WEST).await;
-    west.until_delivered(EAST).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,8 +125,8 @@ async fn either_leader_may_change_at_any_time() {
         }
         west.until_enabled(key_id).await;
     }
+    west.until_delivered(EAST).await; // its answer makes the first Region announce the membership
     east.until_delivered(WEST).await;
-    west.until_delivered(EAST).await;
     let cursor = (east.log.state().cursor(&region(WEST)), west.log.state().cursor(&region(EAST)));
     assert_eq!(cursor.0.last_sent, cursor.1.last_applied);
     cluster.shutdown().await;
@@ -212,8 +212,8 @@ async fn a_region_that_lost_state_is_noticed_at_either_end() {
     let (key_id, _) = east.create_key();
     east.reserve(key_id, WEST);
     west.until_enabled(key_id).await;
+    west.until_delivered(EAST).await; // its answer makes the first Region announce the membership
     east.until_delivered(WEST).await;
-    west.until_delivered(EAST).await;
     let until_problem = |wanted: LinkProblem| async move {
         let mut status = east.replicator().watch_outgoing(&region(WEST)).expect("linked");
         let waiting = status.wait_for(|status| status.problem.as_ref() == Some(&wanted));

@@ -126,6 +126,7 @@ async fn repeated_envelopes_are_acknowledged_and_change_nothing() {
     let (key_id, _) = east.create_key();
     east.reserve(key_id, WEST);
     west.until_enabled(key_id).await;
+    west.until_delivered(EAST).await;
     east.until_delivered(WEST).await;
     let status = west.replicator().status();
     let from_east = status.iter().find(|link| link.peer == region(EAST)).expect("linked");
