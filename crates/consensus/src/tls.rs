@@ -14,14 +14,14 @@ use std::time::{Duration, SystemTime};
 use meridian_model::Region;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, SanType, SigningKey,
+    PKCS_ECDSA_P256_SHA256, SanType,
 };
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::names::{NodeName, region_dns_name};
@@ -63,9 +63,6 @@ pub enum TlsError {
     /// A certificate does not name exactly one node.
     #[error("the certificate does not name exactly one node of the cluster")]
     NoNode,
-    /// A signature does not belong to the message and key.
-    #[error("the signature is not valid")]
-    BadSignature,
 }
 
 /// A certificate and its private key, both PEM.
@@ -268,69 +265,12 @@ fn node_of(certificate: &CertificateDer<'_>) -> Result<NodeName, TlsError> {
     }
 }
 
-/// The key of a Region's identity: signs on behalf of the Region.
-pub struct RegionSigner {
-    key: KeyPair,
-}
-
-impl RegionSigner {
-    /// Loads the key that [`ClusterCa::issue_region`] made.
-    ///
-    /// # Errors
-    /// [`TlsError::Issue`] if it is not a P-256 key.
-    pub fn from_pem(key_pem: &str) -> Result<Self, TlsError> {
-        KeyPair::from_pem_and_sign_algo(key_pem, &PKCS_ECDSA_P256_SHA256)
-            .map(|key| Self { key })
-            .map_err(TlsError::Issue)
-    }
-
-    /// Signs `message`: ECDSA on P-256 with SHA-256, ASN.1 DER.
-    ///
-    /// # Errors
-    /// [`TlsError::Issue`] if the system's generator fails.
-    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, TlsError> {
-        self.key.sign(message).map_err(TlsError::Issue)
-    }
-}
-
-impl std::fmt::Debug for RegionSigner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RegionSigner([secret])")
-    }
-}
-
-/// The public half of a Region's identity, proven to be certified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegionVerifier {
-    public_key: Vec<u8>,
-}
-
-impl RegionVerifier {
-    /// Checks a signature that [`RegionSigner::sign`] made.
-    ///
-    /// # Errors
-    /// [`TlsError::BadSignature`] if it is not one of this Region over `message`.
-    pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), TlsError> {
-        let algorithms = provider().signature_verification_algorithms;
-        let p256 = algorithms.mapping.iter().find(|(scheme, _)| *scheme == SignatureScheme::ECDSA_NISTP256_SHA256);
-        let candidates = p256.map_or(&[][..], |(_, candidates)| *candidates);
-        if candidates.iter().any(|algorithm| algorithm.verify_signature(&self.public_key, message, signature).is_ok()) {
-            Ok(())
-        } else {
-            Err(TlsError::BadSignature)
-        }
-    }
-}
-
-/// Proves that `cert_pem` is the identity of `region`, certified by the authority and valid now.
+/// Proves that `cert_pem` is the identity of `region`, certified by the authority and valid now; gives the certified
+/// key as DER SubjectPublicKeyInfo.
 ///
 /// # Errors
 /// [`TlsError::NotCertified`] if not, [`TlsError::Pem`] if it is no certificate.
-pub fn verify_region_certificate(
-    authority_pem: &str,
-    cert_pem: &str,
-    region: &Region,
-) -> Result<RegionVerifier, TlsError> {
+pub fn verify_region_certificate(authority_pem: &str, cert_pem: &str, region: &Region) -> Result<Vec<u8>, TlsError> {
     let not_certified = || TlsError::NotCertified { expected: region.to_string() };
     let verifier = WebPkiServerVerifier::builder_with_provider(roots(authority_pem)?, provider())
         .build()
@@ -340,7 +280,7 @@ pub fn verify_region_certificate(
     let name = ServerName::try_from(region_dns_name(region)).map_err(|_| not_certified())?;
     verifier.verify_server_cert(leaf, &[], &name, &[], UnixTime::now()).map_err(|_| not_certified())?;
     let (_, parsed) = x509_parser::parse_x509_certificate(leaf).map_err(|_| not_certified())?;
-    Ok(RegionVerifier { public_key: parsed.public_key().subject_public_key.data.to_vec() })
+    Ok(parsed.public_key().raw.to_vec())
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -371,14 +311,13 @@ mod tests {
     }
 
     #[test]
-    fn a_region_signs_and_is_verified() {
+    fn a_region_is_proven_by_the_certificate_of_its_key() {
         let ca = ClusterCa::generate().unwrap();
         let again = ClusterCa::from_pem(ca.pem().clone()).unwrap();
         let pem = again.issue_region(&region("us-east-1")).unwrap();
-        let verifier = verify_region_certificate(&ca.pem().cert_pem, &pem.cert_pem, &region("us-east-1")).unwrap();
-        let signature = RegionSigner::from_pem(&pem.key_pem).unwrap().sign(b"transport key").unwrap();
-        verifier.verify(b"transport key", &signature).unwrap();
-        assert!(matches!(verifier.verify(b"another key", &signature), Err(TlsError::BadSignature)));
+        let certified = verify_region_certificate(&ca.pem().cert_pem, &pem.cert_pem, &region("us-east-1")).unwrap();
+        let key = KeyPair::from_pem(&pem.key_pem).unwrap();
+        assert_eq!(certified, rcgen::PublicKeyData::subject_public_key_info(&key));
     }
 
     #[test]

@@ -3,8 +3,6 @@
 use meridian_consensus::tls::{TlsError, verify_region_certificate};
 use meridian_crypto::{RegionKeyError, RegionSigner, RegionVerifier};
 use meridian_model::Region;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 
 /// The signature key of this Region and the certificate that ties it to the Region's name.
 #[derive(Clone, Debug)]
@@ -34,12 +32,8 @@ impl Authority {
     /// The verifier of `region`'s signatures, if `certificate` is that Region's and valid now.
     pub(crate) fn verifier_of(&self, region: &Region, certificate: &[u8]) -> Result<RegionVerifier, NotCertified> {
         let pem = std::str::from_utf8(certificate).map_err(|_| NotCertified::Malformed)?;
-        verify_region_certificate(&self.0, pem, region).map_err(NotCertified::Refused)?;
-        // The very certificate that was verified: both look at the first one of the text.
-        let der = CertificateDer::pem_slice_iter(certificate).next().and_then(Result::ok);
-        let der = der.ok_or(NotCertified::Malformed)?;
-        let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(|_| NotCertified::Malformed)?;
-        RegionVerifier::from_spki_der(parsed.public_key().raw).map_err(NotCertified::Key)
+        let key = verify_region_certificate(&self.0, pem, region).map_err(NotCertified::Refused)?;
+        RegionVerifier::from_spki_der(&key).map_err(NotCertified::Key)
     }
 }
 
