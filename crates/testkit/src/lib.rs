@@ -1,1 +1,35 @@
-//! meridian-testkit.
+//! Whole clusters inside a test: real nodes, real Raft, real files; time, network and crashes are the test's own.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`cluster`] | a cluster: started from one seed, its nodes stopped, killed, wiped and started again |
+//! | [`waiting`] | waiting for a leader or for a state, on watches |
+//! | [`switchboard`], [`place`] | the network between nodes: cut, delayed, held |
+//! | [`client`] | typed requests to a node or a Region, in process |
+//! | [`http_endpoint`] | a Region behind HTTP, for real clients |
+//! | [`trails`] | what the audit trails hold |
+//! | [`data_files`], [`secrets_in_clear`] | searching everything on disk for what must not be there |
+//!
+//! Always true: everything here fails by panicking with what was expected, because only tests use it; nothing waits by
+//! sleeping; every wait ends after [`PATIENCE`].
+
+pub mod client;
+pub mod cluster;
+pub mod data_files;
+pub mod http_endpoint;
+pub mod place;
+pub mod secrets_in_clear;
+pub mod seed;
+pub mod switchboard;
+pub mod trails;
+pub mod waiting;
+
+pub use client::{Client, account};
+pub use cluster::{Cluster, ClusterBuilder};
+pub use data_files::{Found, Pattern};
+pub use http_endpoint::HttpEndpoint;
+pub use place::{Place, node, region};
+pub use secrets_in_clear::SecretsInClear;
+pub use seed::Seed;
+pub use switchboard::Switchboard;
+pub use waiting::PATIENCE;

@@ -1,0 +1,250 @@
+//! Typed requests to the service, in process: what a client sends over HTTP, without HTTP and signatures.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use meridian::endpoint::RegionEndpoint;
+use meridian_identity::Caller;
+#[allow(clippy::wildcard_imports)] // the requests and responses of the operations below
+use meridian_model::shapes::*;
+use meridian_model::{AccountId, Blob, DataKeySpec, KeyId, Partition, Request, Response, SecretBlob, ServiceError};
+use meridian_server::Endpoint;
+use meridian_service::Service;
+
+/// A request of one operation, and the answer that belongs to it.
+pub trait Call: Into<Request> {
+    /// The answer.
+    type Answer;
+
+    /// The answer, if `response` is one of this operation.
+    fn answer(response: Response) -> Option<Self::Answer>;
+}
+
+macro_rules! calls {
+    ($($operation:ident: $request:ident -> $answer:ident;)+) => {$(
+        impl Call for $request {
+            type Answer = $answer;
+
+            fn answer(response: Response) -> Option<$answer> {
+                match response {
+                    Response::$operation(answer) => Some(answer),
+                    _ => None,
+                }
+            }
+        }
+    )+};
+}
+
+calls! {
+    CancelKeyDeletion: CancelKeyDeletionRequest -> CancelKeyDeletionResponse;
+    CreateAlias: CreateAliasRequest -> CreateAliasResponse;
+    CreateKey: CreateKeyRequest -> CreateKeyResponse;
+    Decrypt: DecryptRequest -> DecryptResponse;
+    DeleteAlias: DeleteAliasRequest -> DeleteAliasResponse;
+    DescribeKey: DescribeKeyRequest -> DescribeKeyResponse;
+    DisableKey: DisableKeyRequest -> DisableKeyResponse;
+    EnableKey: EnableKeyRequest -> EnableKeyResponse;
+    Encrypt: EncryptRequest -> EncryptResponse;
+    GenerateDataKey: GenerateDataKeyRequest -> GenerateDataKeyResponse;
+    GenerateDataKeyWithoutPlaintext:
+        GenerateDataKeyWithoutPlaintextRequest -> GenerateDataKeyWithoutPlaintextResponse;
+    GenerateRandom: GenerateRandomRequest -> GenerateRandomResponse;
+    GetKeyPolicy: GetKeyPolicyRequest -> GetKeyPolicyResponse;
+    ListAliases: ListAliasesRequest -> ListAliasesResponse;
+    ListKeys: ListKeysRequest -> ListKeysResponse;
+    ListResourceTags: ListResourceTagsRequest -> ListResourceTagsResponse;
+    PutKeyPolicy: PutKeyPolicyRequest -> PutKeyPolicyResponse;
+    ReEncrypt: ReEncryptRequest -> ReEncryptResponse;
+    ReplicateKey: ReplicateKeyRequest -> ReplicateKeyResponse;
+    ScheduleKeyDeletion: ScheduleKeyDeletionRequest -> ScheduleKeyDeletionResponse;
+    TagResource: TagResourceRequest -> TagResourceResponse;
+    UntagResource: UntagResourceRequest -> UntagResourceResponse;
+    UpdateAlias: UpdateAliasRequest -> UpdateAliasResponse;
+    UpdateKeyDescription: UpdateKeyDescriptionRequest -> UpdateKeyDescriptionResponse;
+}
+
+/// Who answers.
+#[derive(Clone, Debug)]
+enum Target {
+    /// One node, as long as this run of it lasts.
+    Node(Service),
+    /// The running nodes of a Region in turn.
+    Region(Arc<RegionEndpoint>),
+}
+
+/// Calls the service as the root user of one account. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    target: Target,
+    caller: Arc<Caller>,
+}
+
+impl Client {
+    pub(crate) fn of_node(service: Service) -> Self {
+        Self { target: Target::Node(service), caller: root(account(1)) }
+    }
+
+    pub(crate) fn of_region(endpoint: Arc<RegionEndpoint>) -> Self {
+        Self { target: Target::Region(endpoint), caller: root(account(1)) }
+    }
+
+    /// The same, as the root user of `account`.
+    #[must_use]
+    pub fn with_account(&self, account: AccountId) -> Self {
+        Self { target: self.target.clone(), caller: root(account) }
+    }
+
+    /// Sends `request` once and waits for its answer.
+    ///
+    /// # Errors
+    /// What a client is told.
+    pub async fn call<C: Call>(&self, request: C) -> Result<C::Answer, ServiceError> {
+        let request: Request = request.into();
+        let operation = request.operation();
+        let response = match &self.target {
+            Target::Node(service) => service.call(self.node_context(), request).await?,
+            Target::Region(endpoint) => {
+                let body = endpoint.call(self.context(), request).await?;
+                Response::decode(operation, &body)?
+            }
+        };
+        Ok(C::answer(response).expect("an operation gives its own answer"))
+    }
+
+    /// A new key with the description `description`.
+    ///
+    /// # Errors
+    /// Those of `CreateKey`.
+    pub async fn create_key(&self, description: &str) -> Result<KeyMetadata, ServiceError> {
+        let request = CreateKeyRequest { description: Some(description.to_owned()), ..CreateKeyRequest::default() };
+        Ok(self.call(request).await?.key_metadata)
+    }
+
+    /// A new multi-Region primary key.
+    ///
+    /// # Errors
+    /// Those of `CreateKey`.
+    pub async fn create_multi_region_key(&self) -> Result<KeyId, ServiceError> {
+        let request = CreateKeyRequest { multi_region: Some(true), ..CreateKeyRequest::default() };
+        let metadata = self.call(request).await?.key_metadata;
+        Ok(metadata.key_id.parse().expect("the service makes valid key IDs"))
+    }
+
+    /// What is known of a key.
+    ///
+    /// # Errors
+    /// Those of `DescribeKey`.
+    pub async fn describe(&self, key_id: impl ToString) -> Result<KeyMetadata, ServiceError> {
+        let request = DescribeKeyRequest { key_id: key_id.to_string(), ..DescribeKeyRequest::default() };
+        Ok(self.call(request).await?.key_metadata)
+    }
+
+    /// Replicates a key into another Region.
+    ///
+    /// # Errors
+    /// Those of `ReplicateKey`.
+    pub async fn replicate(
+        &self,
+        key_id: impl ToString,
+        to: impl ToString,
+    ) -> Result<ReplicateKeyResponse, ServiceError> {
+        let (key_id, replica_region) = (key_id.to_string(), to.to_string());
+        self.call(ReplicateKeyRequest { key_id, replica_region, ..ReplicateKeyRequest::default() }).await
+    }
+
+    /// Starts the waiting period of a deletion.
+    ///
+    /// # Errors
+    /// Those of `ScheduleKeyDeletion`.
+    pub async fn schedule_deletion(
+        &self,
+        key_id: impl ToString,
+        window_days: u32,
+    ) -> Result<ScheduleKeyDeletionResponse, ServiceError> {
+        let pending_window_in_days = Some(window_days);
+        self.call(ScheduleKeyDeletionRequest { key_id: key_id.to_string(), pending_window_in_days }).await
+    }
+
+    /// Encrypts without an encryption context.
+    ///
+    /// # Errors
+    /// Those of `Encrypt`.
+    pub async fn encrypt(&self, key_id: impl ToString, plaintext: &[u8]) -> Result<Blob, ServiceError> {
+        let request = EncryptRequest {
+            key_id: key_id.to_string(),
+            plaintext: SecretBlob::from(plaintext),
+            encryption_context: BTreeMap::new(),
+            grant_tokens: Vec::new(),
+            encryption_algorithm: None,
+            dry_run: None,
+        };
+        Ok(self.call(request).await?.ciphertext_blob)
+    }
+
+    /// Decrypts what [`Client::encrypt`] gave, or whatever else has no encryption context.
+    ///
+    /// # Errors
+    /// Those of `Decrypt`.
+    pub async fn decrypt(&self, ciphertext: &Blob) -> Result<Vec<u8>, ServiceError> {
+        let request = DecryptRequest { ciphertext_blob: Some(ciphertext.clone()), ..DecryptRequest::default() };
+        let plaintext = self.call(request).await?.plaintext.expect("nobody asked for a recipient");
+        Ok(plaintext.expose().to_vec())
+    }
+
+    /// A data key of 256 bits, in clear and encrypted.
+    ///
+    /// # Errors
+    /// Those of `GenerateDataKey`.
+    pub async fn data_key(&self, key_id: impl ToString) -> Result<(Vec<u8>, Blob), ServiceError> {
+        let request = GenerateDataKeyRequest {
+            key_id: key_id.to_string(),
+            key_spec: Some(DataKeySpec::Aes256),
+            ..GenerateDataKeyRequest::default()
+        };
+        let answer = self.call(request).await?;
+        let plaintext = answer.plaintext.expect("nobody asked for a recipient");
+        Ok((plaintext.expose().to_vec(), answer.ciphertext_blob))
+    }
+
+    fn node_context(&self) -> meridian_service::CallContext {
+        meridian_service::CallContext {
+            request_id: request_id(),
+            caller: Arc::clone(&self.caller),
+            source_ip: LOOPBACK,
+            user_agent: Some(USER_AGENT.to_owned()),
+            tls: None,
+        }
+    }
+
+    fn context(&self) -> meridian_server::CallContext {
+        meridian_server::CallContext {
+            request_id: request_id(),
+            caller: Arc::clone(&self.caller),
+            source_ip: LOOPBACK,
+            user_agent: Some(USER_AGENT.to_owned()),
+            host_header: None,
+            tls: None,
+        }
+    }
+}
+
+/// The account with the number `number`; tests use 1 unless they need others.
+#[must_use]
+pub fn account(number: u64) -> AccountId {
+    format!("{number:012}").parse().expect("twelve digits")
+}
+
+fn root(account: AccountId) -> Arc<Caller> {
+    Arc::new(Caller::root(Partition::Aws, account, &account.to_string()))
+}
+
+/// Unique within the test.
+fn request_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("testkit-{:08}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const USER_AGENT: &str = "meridian-testkit";
