@@ -145,13 +145,38 @@ impl Service {
     }
 
     /// Cryptography: here, on the newest applied state, as long as that is fresh.
+    ///
+    /// Nobody is refused for what another node has just acknowledged: a refusal that newer state could turn around is
+    /// only given once this node has everything that was acknowledged before.
     async fn use_key(
         &self,
         context: &CallContext,
         request: &Request,
         involved: &mut Vec<KeyArn>,
     ) -> Result<Response, ServiceError> {
-        let mut access = Access::new(self.fresh_state().await?, &context.caller);
+        let state = self.fresh_state().await?;
+        let response = self.use_key_in(Arc::clone(&state), context, request, involved);
+        match &response {
+            Err(refusal) if depends_on_state(refusal) => {}
+            _ => return response,
+        }
+        // Without the leader the state at hand, which is fresh enough, decides.
+        let is_current = self.0.group.read_barrier(read_deadline()).await.is_ok();
+        let newest = self.state();
+        if is_current && !Arc::ptr_eq(&state, &newest) {
+            return self.use_key_in(newest, context, request, involved);
+        }
+        response
+    }
+
+    fn use_key_in(
+        &self,
+        state: Arc<RegionState>,
+        context: &CallContext,
+        request: &Request,
+        involved: &mut Vec<KeyArn>,
+    ) -> Result<Response, ServiceError> {
+        let mut access = Access::new(state, &context.caller);
         let ring = self.ring()?;
         let response = match request {
             Request::Encrypt(request) => cryptography::encrypt(&mut access, ring, request),
@@ -228,6 +253,20 @@ impl Service {
             ServiceError::new(ErrorCode::KmsInternal, message)
         })
     }
+}
+
+/// Whether a refusal of cryptography may be due to what this node has not applied yet: a key, alias or permission that is
+/// new, a key that was enabled, an alias that moved, material that arrived.
+fn depends_on_state(refusal: &ServiceError) -> bool {
+    matches!(
+        refusal.code,
+        ErrorCode::NotFound
+            | ErrorCode::AccessDenied
+            | ErrorCode::Disabled
+            | ErrorCode::KmsInvalidState
+            | ErrorCode::KeyUnavailable
+            | ErrorCode::IncorrectKey
+    )
 }
 
 /// Until when a read that starts now may wait for the leader.
