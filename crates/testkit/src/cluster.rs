@@ -81,6 +81,7 @@ impl ClusterBuilder {
         let folder = tempfile::Builder::new().prefix("meridian-testkit-").tempdir().expect("a temporary folder");
         let clock = Arc::new(VirtualClock::starting_at(START));
         let switchboard = Arc::new(Switchboard::new(self.seed));
+        let metrics = Metrics::new();
         let config = LocalClusterConfig {
             regions: self.regions.clone(),
             nodes_per_region: self.nodes_per_region,
@@ -90,7 +91,8 @@ impl ClusterBuilder {
             timing: self.timing,
             link_timing: self.link_timing,
             service: self.service,
-            link_metrics: register_links(&Metrics::new()),
+            link_metrics: register_links(&metrics),
+            metrics,
         };
         let local = LocalCluster::start(config).await.expect("the cluster starts");
         let cluster = Cluster { local, folder, clock, switchboard, seed: self.seed, regions: self.regions };

@@ -62,8 +62,8 @@ impl Cluster {
                 return leader.clone();
             }
             let changes = watches.iter_mut().map(|watch| Box::pin(watch.changed()));
-            let changed = timeout_at(until, select_all(changes)).await;
-            assert!(changed.is_ok(), "{nodes:?} agree on a leader within {PATIENCE:?}; they know {known:?}");
+            let heard = timeout_at(until, select_all(changes)).await;
+            assert!(heard.is_ok(), "{nodes:?} agree on a leader within {PATIENCE:?}; they know {known:?}");
         }
     }
 

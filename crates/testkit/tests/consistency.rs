@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use meridian_consensus::NodeName;
-use meridian_model::shapes::{Tag, TagResourceRequest, UpdateKeyDescriptionRequest};
+use meridian_model::shapes::{ListResourceTagsRequest, Tag, TagResourceRequest, UpdateKeyDescriptionRequest};
 use meridian_model::{KeyId, ServiceError};
 use meridian_state::RegionState;
 use meridian_testkit::waiting::retried;
@@ -112,12 +112,16 @@ async fn keep_using(client: Client, key_id: String, stop: Arc<AtomicBool>) -> u6
             assert_eq!(client.decrypt(&ciphertext).await?, text);
             client.describe(&key_id).await.map(drop)
         };
-        let counted = || async { round().await.inspect_err(|_| drop(refusals.fetch_add(1, Ordering::Relaxed))) };
+        let counted = || async { round().await.inspect_err(|_| count_in(&refusals)) };
         retried(counted).await.expect("a key that is there can be used on every node");
         uses += 1;
     }
     assert!(uses > 0, "the key was never used");
     refusals.into_inner()
+}
+
+fn count_in(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Waits until `count` more writes are acknowledged.
@@ -189,7 +193,8 @@ async fn every_node_sees_what_any_node_has_acknowledged() {
     for number in 0..30 {
         let (writer, reader) = (&clients[number % 3], &clients[(number + 1 + number / 3 % 2) % 3]);
         let made = writer.create_key("first").await.expect("created");
-        assert_eq!(writer.encrypt(&made.key_id, b"at once").await.expect("its own write").as_slice().first(), Some(&1));
+        let ciphertext = reader.encrypt(&made.key_id, b"at once").await.expect("a new key can be used everywhere");
+        assert_eq!(writer.decrypt(&ciphertext).await.expect("decrypted"), b"at once");
         assert_eq!(reader.describe(&made.key_id).await.expect("seen elsewhere").description, "first");
         let description = format!("second {number}");
         let update = UpdateKeyDescriptionRequest { key_id: made.key_id.clone(), description: description.clone() };
@@ -242,11 +247,18 @@ async fn a_node_that_lost_its_disk_comes_back_with_equal_rows() {
     let lost = cluster.await_leader(&region).await;
     cluster.kill(&lost).await;
     cluster.wipe(&lost);
-    for number in 0..250 {
-        let description = format!("description {number}");
-        let update = UpdateKeyDescriptionRequest { key_id: key.key_id.clone(), description };
-        retried(|| client.call(update.clone())).await.expect("two of three nodes suffice");
+    let mut writers = JoinSet::new();
+    for writer in 0..10 {
+        let (client, key_id) = (client.clone(), key.key_id.clone());
+        writers.spawn(async move {
+            for write in 0..60 {
+                let tags = vec![Tag { tag_key: format!("writer-{writer}"), tag_value: write.to_string() }];
+                let request = TagResourceRequest { key_id: key_id.clone(), tags };
+                retried(|| client.call(request.clone())).await.expect("two of three nodes suffice");
+            }
+        });
     }
+    writers.join_all().await;
     cluster.restart(&lost).await;
     cluster.await_ready().await;
     cluster.assert_equal_rows(&region).await;
@@ -254,7 +266,9 @@ async fn a_node_that_lost_its_disk_comes_back_with_equal_rows() {
     assert!(snapshot > 100, "the node was brought up by a snapshot, not by the whole log: {snapshot}");
     let returned = cluster.client_on(&lost);
     assert_eq!(returned.decrypt(&ciphertext).await.expect("decrypted"), b"kept as well");
-    assert_eq!(returned.describe(&key.key_id).await.expect("there").description, "description 249");
+    let tags =
+        returned.call(ListResourceTagsRequest { key_id: key.key_id, ..Default::default() }).await.expect("listed");
+    assert!(tags.tags.len() == 10 && tags.tags.iter().all(|tag| tag.tag_value == "59"), "{tags:?}");
     // It counts as a member again: together with one other node it makes a majority.
     let other = cluster.running(&region).into_iter().find(|name| *name != lost).expect("three nodes");
     cluster.kill(&other).await;

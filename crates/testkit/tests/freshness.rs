@@ -7,7 +7,7 @@ use meridian_model::shapes::{DisableKeyRequest, EnableKeyRequest};
 use meridian_model::{Blob, ErrorCode, Region, ServiceError};
 use meridian_service::OnStale;
 use meridian_testkit::waiting::{assert_refused, retried};
-use meridian_testkit::{Client, Cluster};
+use meridian_testkit::{Client, Cluster, PATIENCE};
 use tokio::time::Instant;
 
 /// A Region of three nodes with a key, and one follower about to be cut off.
@@ -96,8 +96,9 @@ async fn a_disabled_key_is_refused_everywhere_within_max_staleness_of_its_acknow
     let scene = Scene::set(OnStale::Refuse).await;
     let clients: Vec<_> =
         scene.cluster.running(&scene.region).iter().map(|name| scene.cluster.client_on(name)).collect();
-    let slow = Duration::from_millis(150);
-    scene.cluster.switchboard().delay(&scene.region, &scene.follower, slow, Duration::from_millis(50));
+    // Below the time between heartbeats; a node further away would not belong to the Region.
+    let slow = Duration::from_millis(30);
+    scene.cluster.switchboard().delay(&scene.region, &scene.follower, slow, slow);
     for round in 0..3 {
         let request = DisableKeyRequest { key_id: scene.key_id.clone() };
         let leader = scene.cluster.client_on(&scene.cluster.await_leader_among(&scene.others()).await);
@@ -106,6 +107,7 @@ async fn a_disabled_key_is_refused_everywhere_within_max_staleness_of_its_acknow
         for client in &clients {
             loop {
                 let asked = Instant::now();
+                assert!(asked < disabled + PATIENCE, "neither served nor refused as disabled");
                 match scene.use_on(client).await {
                     Ok(()) => assert!(asked < disabled + MAX_STALENESS, "round {round}: {:?}", asked - disabled),
                     Err(error) if error.code == ErrorCode::DependencyTimeout => {}
