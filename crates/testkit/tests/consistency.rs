@@ -177,7 +177,9 @@ async fn acknowledged_writes_survive_killed_leaders() {
     cluster.await_current(&region).await;
     for name in cluster.running(&region) {
         let state = cluster.state(&name);
-        writers.iter().for_each(|writer| writer.assert_kept_by(&state, &name));
+        for writer in &writers {
+            writer.assert_kept_by(&state, &name);
+        }
     }
     let unknown: u64 = writers.iter().map(|writer| writer.unknown).sum();
     println!("{} writes acknowledged, {unknown} of unknown outcome", *acknowledged.borrow());
@@ -219,9 +221,9 @@ async fn everything_survives_a_restart_of_all_nodes() {
     let before: Vec<_> = cluster.state(&cluster.running(&region)[0]).rows().collect();
     for is_crash in [true, false] {
         if is_crash {
-            cluster.kill(&region).await
+            cluster.kill(&region).await;
         } else {
-            cluster.stop(&region).await
+            cluster.stop(&region).await;
         }
         assert!(cluster.running(&region).is_empty());
         cluster.restart(&region).await;
