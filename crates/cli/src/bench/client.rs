@@ -165,7 +165,16 @@ pub(super) enum CallError {
 impl CallError {
     /// Whether the service says that the key does not exist.
     pub(super) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code == "NotFoundException")
+        self.is_refused_with("NotFoundException")
+    }
+
+    /// Whether the service does not offer the operation, or not for this key.
+    pub(super) fn is_unsupported(&self) -> bool {
+        self.is_refused_with("UnsupportedOperationException")
+    }
+
+    fn is_refused_with(&self, expected: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == expected)
     }
 }
 

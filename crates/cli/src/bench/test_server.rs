@@ -130,6 +130,9 @@ fn operation(state: &State, parts: &http::request::Parts, body: &[u8]) -> (Statu
             let hidden = state.without_replicas.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
             json!({"KeyMetadata": metadata(key_id, if hidden { &[] } else { &["us-west-2", "eu-west-1"] })})
         }
+        "ReplicateKey" if request["ReplicaRegion"] == "ap-northeast-1" => {
+            return (StatusCode::BAD_REQUEST, json!({"__type": "ValidationException", "message": "not here"}));
+        }
         "ReplicateKey" => {
             json!({"ReplicaKeyMetadata": metadata(key_id, &[]), "ReplicaPolicy": "{}", "ReplicaTags": []})
         }
@@ -139,7 +142,7 @@ fn operation(state: &State, parts: &http::request::Parts, body: &[u8]) -> (Statu
         "EnableKeyRotation" if rotation => json!({}),
         "GetKeyRotationStatus" if rotation => json!({"KeyId": key_id, "KeyRotationEnabled": true}),
         _ => {
-            let error = json!({"__type": "UnknownOperationException", "message": "no such operation"});
+            let error = json!({"__type": "UnsupportedOperationException", "message": "no such operation"});
             return (StatusCode::BAD_REQUEST, error);
         }
     };

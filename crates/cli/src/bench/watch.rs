@@ -139,6 +139,6 @@ mod tests {
     async fn other_errors_end_the_watch() {
         let server = TestServer::start().await;
         let unseen = watch(&mut client(&server), KEY_ID, &Sight::Rotation, PACE).await.expect_err("unknown there");
-        assert_eq!(unseen.to_string(), "GetKeyRotationStatus: UnknownOperationException: no such operation");
+        assert_eq!(unseen.to_string(), "GetKeyRotationStatus: UnsupportedOperationException: no such operation");
     }
 }
