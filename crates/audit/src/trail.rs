@@ -13,7 +13,7 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -23,7 +23,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::chain::Head;
 use crate::record::AuditRecord;
 use crate::recovery::{self, Recovery};
-use crate::writer::{self, Job, Message, Writer};
+use crate::writer::{self, Job, Message, SharedWriter, Writer};
 
 /// Where and how a trail is kept.
 #[derive(Clone, Debug)]
@@ -103,12 +103,18 @@ pub enum TrailError {
 }
 
 /// The trail of one node, open for writing.
-#[derive(Debug)]
 pub struct Trail {
+    writer: SharedWriter,
     sender: mpsc::UnboundedSender<Message>, // bounded by `room`
     room: Arc<Semaphore>,
     shared: Arc<Shared>,
     recovery: Recovery,
+}
+
+impl std::fmt::Debug for Trail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trail").field("head", &self.head()).finish_non_exhaustive()
+    }
 }
 
 impl Trail {
@@ -126,31 +132,33 @@ impl Trail {
         let room = Arc::new(Semaphore::new(units(queue_bytes) as usize));
         let (sender, receiver) = mpsc::unbounded_channel();
         let writer = Writer::new(config, opened.recovery.head, opened.current, Arc::clone(&shared), Arc::clone(&room));
-        writer::start(writer, receiver, lock)?;
-        Ok(Self { sender, room, shared, recovery: opened.recovery })
+        let writer = writer::start(writer, receiver, lock)?;
+        Ok(Self { writer, sender, room, shared, recovery: opened.recovery })
     }
 
-    /// Queues `record`; the future resolves once it is in the file.
+    /// Writes `record`, or queues it if others are writing; the future resolves once it is in the file.
     ///
-    /// Unless the queue is full, the record is queued before this function returns, and will be written even if the
-    /// future is dropped.
+    /// Unless the queue is full, the record is written or queued before this function returns, and will be written even
+    /// if the future is dropped.
     ///
     /// # Errors
     /// [`TrailError`]; the request must then be answered with an error of the service.
     pub fn record(&self, record: &AuditRecord<'_>) -> impl Future<Output = Result<(), TrailError>> + Send + use<> {
         let mut text = Vec::with_capacity(RECORD_BYTES_TYPICAL);
         record.write(&mut text);
-        let queued = self.queue_now(text);
-        let (sender, room) = (self.sender.clone(), Arc::clone(&self.room));
+        let started = self.write_now(&text).map_or_else(|| self.queue_now(text), Started::Ended);
+        let waiting = matches!(started, Started::Full(_)).then(|| (self.sender.clone(), Arc::clone(&self.room)));
+        let shared = Arc::clone(&self.shared);
         async move {
-            let done = match queued {
-                Ok(done) => done,
-                Err(Refused::Final(error)) => return Err(error),
-                Err(Refused::Full(text)) => {
+            let done = match (started, waiting) {
+                (Started::Ended(result), _) => return result,
+                (Started::Queued(done), _) => done,
+                (Started::Full(text), Some((sender, room))) => {
                     let units = units(text.len());
                     room.acquire_many(units).await.map_err(|_| TrailError::Closed)?.forget();
-                    send(&sender, text, units)?
+                    send(&sender, &shared, text, units)?
                 }
+                (Started::Full(_), None) => unreachable!("a full queue is waited for"),
             };
             done.await.unwrap_or(Err(TrailError::Closed))
         }
@@ -193,28 +201,46 @@ impl Trail {
         closed.await.unwrap_or(Err(TrailError::Closed))
     }
 
-    fn queue_now(&self, text: Vec<u8>) -> Result<Outcome, Refused> {
+    /// Writes `text` in this thread if nobody else is writing or waiting; `None` if somebody is.
+    fn write_now(&self, text: &[u8]) -> Option<Result<(), TrailError>> {
         if text.len() > RECORD_BYTES_MAX {
-            let error = TrailError::TooLong { bytes: text.len(), limit: RECORD_BYTES_MAX };
-            return Err(Refused::Final(error));
+            return Some(Err(TrailError::TooLong { bytes: text.len(), limit: RECORD_BYTES_MAX }));
         }
+        if self.shared.queued.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        let mut writer = self.writer.try_lock().ok()?;
+        Some(writer.as_mut().map_or(Err(TrailError::Closed), |writer| writer.write_all(&[text])))
+    }
+
+    fn queue_now(&self, text: Vec<u8>) -> Started {
         let units = units(text.len());
-        let Ok(permit) = self.room.try_acquire_many(units) else { return Err(Refused::Full(text)) };
+        let Ok(permit) = self.room.try_acquire_many(units) else { return Started::Full(text) };
         permit.forget();
-        send(&self.sender, text, units).map_err(Refused::Final)
+        send(&self.sender, &self.shared, text, units).map_or_else(|error| Started::Ended(Err(error)), Started::Queued)
     }
 }
 
-/// Why a record could not be queued at once.
-enum Refused {
+/// How far a record is when [`Trail::record`] returns.
+enum Started {
+    /// Written, or refused for good.
+    Ended(Result<(), TrailError>),
+    /// The writing thread has it.
+    Queued(Outcome),
+    /// The queue has no room for it.
     Full(Vec<u8>),
-    Final(TrailError),
 }
 
 type Outcome = oneshot::Receiver<Result<(), TrailError>>;
 
-fn send(sender: &mpsc::UnboundedSender<Message>, text: Vec<u8>, units: u32) -> Result<Outcome, TrailError> {
+fn send(
+    sender: &mpsc::UnboundedSender<Message>,
+    shared: &Shared,
+    text: Vec<u8>,
+    units: u32,
+) -> Result<Outcome, TrailError> {
     let (done, outcome) = oneshot::channel();
+    shared.queued.fetch_add(1, Ordering::AcqRel);
     sender.send(Message::Write(Job { text, units, done })).map_err(|_| TrailError::Closed)?;
     Ok(outcome)
 }
@@ -225,6 +251,8 @@ pub(crate) struct Shared {
     pub(crate) head: std::sync::Mutex<Head>,
     pub(crate) writable: AtomicBool,
     pub(crate) unsynced: AtomicBool,
+    /// Records that the writing thread has not written yet.
+    pub(crate) queued: AtomicUsize,
     /// Grows with every write, so that the syncing thread knows whether there is anything to do.
     pub(crate) written: AtomicU64,
     pub(crate) counts: Counts,
@@ -236,6 +264,7 @@ impl Shared {
             head: head.into(),
             writable: AtomicBool::new(true),
             unsynced: AtomicBool::new(false),
+            queued: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             counts: Counts::default(),
         }

@@ -1,4 +1,7 @@
-//! The two threads behind a trail: one chains and writes, one syncs.
+//! The writer of a trail and the two threads behind it: one writes what is queued, one syncs.
+//!
+//! Whoever finds the writer idle and nothing queued writes its record itself: handing it to a thread and being woken
+//! again costs more than the write. Everybody else queues, so that a write that stalls holds up one caller at most.
 //!
 //! Always true: the chain in memory moves on only after its lines are in the file. After a failed write the file is cut
 //! back to the last whole line before anything else is written to it.
@@ -28,7 +31,10 @@ pub(crate) enum Message {
     Close(oneshot::Sender<Result<(), TrailError>>),
 }
 
-/// The state of the writing thread.
+/// The writer, shared by its thread and by callers that find it idle; `None` once the trail is closed.
+pub(crate) type SharedWriter = Arc<Mutex<Option<Writer>>>;
+
+/// Chains records and writes them.
 pub(crate) struct Writer {
     config: TrailConfig,
     head: Head,
@@ -55,18 +61,8 @@ impl Writer {
 
     /// Writes `jobs` with one call and tells each how it went.
     fn write(&mut self, jobs: &mut Vec<Job>) {
-        let result = self.try_write(jobs);
-        let counts = &self.shared.counts;
-        match &result {
-            Ok(bytes) => {
-                counts.records.inc_by(jobs.len() as u64);
-                counts.bytes.inc_by(*bytes);
-                counts.writes.inc();
-            }
-            Err(_) => drop(counts.failures.inc_by(jobs.len() as u64)),
-        }
-        self.note_health(result.as_ref().err());
-        let result = result.map(|_| ());
+        let texts: Vec<&[u8]> = jobs.iter().map(|job| job.text.as_slice()).collect();
+        let result = self.write_all(&texts);
         let units: u32 = jobs.iter().map(|job| job.units).sum();
         for job in jobs.drain(..) {
             let _gone = job.done.send(result.clone()); // whoever no longer waits does not need to know
@@ -74,16 +70,32 @@ impl Writer {
         self.room.add_permits(units as usize);
     }
 
-    fn try_write(&mut self, jobs: &[Job]) -> Result<u64, TrailError> {
+    /// Writes records with one call, and counts them.
+    pub(crate) fn write_all(&mut self, texts: &[&[u8]]) -> Result<(), TrailError> {
+        let result = self.try_write(texts);
+        let counts = &self.shared.counts;
+        match &result {
+            Ok(bytes) => {
+                counts.records.inc_by(texts.len() as u64);
+                counts.bytes.inc_by(*bytes);
+                counts.writes.inc();
+            }
+            Err(_) => drop(counts.failures.inc_by(texts.len() as u64)),
+        }
+        self.note_health(result.as_ref().err());
+        result.map(|_| ())
+    }
+
+    fn try_write(&mut self, texts: &[&[u8]]) -> Result<u64, TrailError> {
         if self.shared.unsynced.load(Ordering::Relaxed) {
             return Err(TrailError::Unsynced);
         }
         self.prepare_file().map_err(write_error)?;
         let mut head = self.head;
         self.lines.clear();
-        for job in jobs {
-            head = head.next(&job.text);
-            write_line(&mut self.lines, head, &job.text);
+        for text in texts {
+            head = head.next(text);
+            write_line(&mut self.lines, head, text);
         }
         if let Err(error) = (&*self.current.file).write_all(&self.lines) {
             self.must_cut = true;
@@ -125,30 +137,34 @@ impl Writer {
             _ => {}
         }
     }
+}
 
-    fn run(
-        mut self,
-        mut receiver: mpsc::UnboundedReceiver<Message>,
-    ) -> Option<oneshot::Sender<Result<(), TrailError>>> {
-        let (mut messages, mut jobs) = (Vec::new(), Vec::new());
-        while receiver.blocking_recv_many(&mut messages, GROUP_RECORDS_MAX) > 0 {
-            let mut closing = None;
-            for message in messages.drain(..) {
-                match message {
-                    Message::Write(job) if closing.is_none() => jobs.push(job),
-                    Message::Write(job) => drop(job), // came after the close
-                    Message::Close(done) => closing = Some(done),
-                }
-            }
-            if !jobs.is_empty() {
-                self.write(&mut jobs);
-            }
-            if closing.is_some() {
-                return closing;
+/// Writes what is queued until the trail is closed or its handle is gone; gives whoever waits for the close.
+fn run(
+    writer: &SharedWriter,
+    shared: &Shared,
+    mut receiver: mpsc::UnboundedReceiver<Message>,
+) -> Option<oneshot::Sender<Result<(), TrailError>>> {
+    let (mut messages, mut jobs) = (Vec::new(), Vec::new());
+    while receiver.blocking_recv_many(&mut messages, GROUP_RECORDS_MAX) > 0 {
+        let mut closing = None;
+        for message in messages.drain(..) {
+            match message {
+                Message::Write(job) if closing.is_none() => jobs.push(job),
+                Message::Write(job) => drop(job), // came after the close
+                Message::Close(done) => closing = Some(done),
             }
         }
-        None
+        let written = jobs.len();
+        if let Some(writer) = writer.lock().expect("no holder of this lock panics").as_mut().filter(|_| written > 0) {
+            writer.write(&mut jobs);
+        }
+        shared.queued.fetch_sub(written, Ordering::AcqRel);
+        if closing.is_some() {
+            return closing;
+        }
     }
+    None
 }
 
 impl Drop for Writer {
@@ -159,7 +175,11 @@ impl Drop for Writer {
 }
 
 /// Starts the threads of a trail; they end when it is closed or dropped. The `lock` is theirs until then.
-pub(crate) fn start(writer: Writer, receiver: mpsc::UnboundedReceiver<Message>, lock: File) -> Result<(), OpenError> {
+pub(crate) fn start(
+    writer: Writer,
+    receiver: mpsc::UnboundedReceiver<Message>,
+    lock: File,
+) -> Result<SharedWriter, OpenError> {
     let directory = writer.config.directory.clone();
     let start_error = |source| OpenError::Io { path: directory, source };
     let syncer = Syncer {
@@ -171,8 +191,12 @@ pub(crate) fn start(writer: Writer, receiver: mpsc::UnboundedReceiver<Message>, 
     let (stop, stopped) = std_mpsc::sync_channel::<()>(0);
     let syncing = thread::Builder::new().name("audit-sync".to_owned()).spawn(move || syncer.run(&stopped));
     let syncing = syncing.map_err(start_error.clone())?;
+    let shared = Arc::clone(&writer.shared);
+    let shared_writer: SharedWriter = Arc::new(Mutex::new(Some(writer)));
+    let writer = Arc::clone(&shared_writer);
     let work = move || {
-        let closing = writer.run(receiver);
+        let closing = run(&writer, &shared, receiver);
+        drop(writer.lock().expect("no holder of this lock panics").take());
         drop(stop);
         let result = syncing.join().unwrap_or(Err(TrailError::Unsynced));
         drop(lock); // before anybody hears that the trail is closed
@@ -180,7 +204,8 @@ pub(crate) fn start(writer: Writer, receiver: mpsc::UnboundedReceiver<Message>, 
             let _gone = done.send(result);
         }
     };
-    thread::Builder::new().name("audit-write".to_owned()).spawn(work).map(drop).map_err(start_error)
+    thread::Builder::new().name("audit-write".to_owned()).spawn(work).map_err(start_error)?;
+    Ok(shared_writer)
 }
 
 /// Brings written lines to the disk at an interval.
