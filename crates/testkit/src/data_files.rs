@@ -116,24 +116,35 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Patterns by their first bytes, so that many take hardly longer than one.
-struct Index<'a>(HashMap<[u8; PREFIX], Vec<&'a Pattern>>);
+struct Index<'a> {
+    by_prefix: HashMap<[u8; PREFIX], Vec<&'a Pattern>>,
+    /// Whether any pattern begins with these two bytes; answers for nearly every place without a lookup.
+    begins: Vec<bool>,
+}
 
 impl<'a> Index<'a> {
     fn of(patterns: &'a [Pattern]) -> Self {
-        let mut index: HashMap<_, Vec<_>> = HashMap::new();
+        let mut index = Self { by_prefix: HashMap::new(), begins: vec![false; 1 << 16] };
         for pattern in patterns {
             let prefix = pattern.bytes.first_chunk().expect("patterns have at least so many bytes");
-            index.entry(*prefix).or_default().push(pattern);
+            index.by_prefix.entry(*prefix).or_default().push(pattern);
+            index.begins[usize::from(u16::from_be_bytes([prefix[0], prefix[1]]))] = true;
         }
-        Self(index)
+        index
     }
 
     fn search(&self, content: &[u8]) -> Vec<(usize, &'a Pattern)> {
         let mut found = Vec::new();
-        for (offset, window) in content.windows(PREFIX).enumerate() {
-            let prefix = window.first_chunk().expect("a window has this length");
-            let candidates = self.0.get(prefix).into_iter().flatten();
-            found.extend(candidates.filter(|p| content[offset..].starts_with(&p.bytes)).map(|p| (offset, *p)));
+        let mut offset = 0;
+        // A plain loop: tests are built without optimisation, and files are long.
+        while offset + PREFIX <= content.len() {
+            if self.begins[(content[offset] as usize) << 8 | content[offset + 1] as usize] {
+                let rest = &content[offset..];
+                let candidates = rest.first_chunk().and_then(|prefix| self.by_prefix.get(prefix));
+                let here = candidates.into_iter().flatten().filter(|pattern| rest.starts_with(&pattern.bytes));
+                found.extend(here.map(|pattern| (offset, *pattern)));
+            }
+            offset += 1;
         }
         found
     }

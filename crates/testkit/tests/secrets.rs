@@ -11,10 +11,13 @@ use meridian_state::RegionState;
 use meridian_testkit::data_files::{files_below, search};
 use meridian_testkit::waiting::assert_refused;
 use meridian_testkit::{Client, Cluster, Found, Pattern, SecretsInClear, Seed, region};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::EnvFilter;
 
 /// Not secret: shows that a search finds what is there.
 const MARKER: &str = "a description that stands wherever keys stand";
+
+/// Everything of ours and of the Raft engine, and what the libraries below say to developers.
+const LEVELS: &str = "debug,meridian=trace,openraft::core=info,h2=info";
 
 /// What the clients of the test keep secret.
 struct Plaintexts {
@@ -68,7 +71,7 @@ async fn workload(cluster: &Cluster, plaintexts: &mut Plaintexts) {
     let (east, west) = (region("us-east-1"), region("us-west-2"));
     let (here, there) = (cluster.client(&east), cluster.client(&west));
     for day in 0..2 {
-        for _ in 0..4 {
+        for _ in 0..3 {
             let key_id = here.create_key(MARKER).await.expect("created").key_id;
             use_key(&here, &key_id, plaintexts).await;
             let shared = here.create_multi_region_key().await.expect("created");
@@ -88,7 +91,7 @@ async fn workload(cluster: &Cluster, plaintexts: &mut Plaintexts) {
         here.create_key(MARKER).await.expect("created");
     }
     for name in cluster.running(meridian_testkit::Place::Everywhere) {
-        for _ in 0..10 {
+        for _ in 0..4 {
             cluster.client_on(&name).create_key(MARKER).await.expect("created");
         }
     }
@@ -118,8 +121,9 @@ async fn secrets_stand_in_no_file_and_in_no_trace_output() {
     let output = tempfile::tempdir().expect("a folder");
     let trace = output.path().join("trace.log");
     let writer = Mutex::new(File::create(&trace).expect("a file"));
-    tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false).with_writer(writer).init();
-    let mut cluster = Cluster::builder().regions(&["us-east-1", "us-west-2"]).snapshot_after(30).start().await;
+    let filter = EnvFilter::new(LEVELS);
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).init();
+    let mut cluster = Cluster::builder().regions(&["us-east-1", "us-west-2"]).snapshot_after(20).start().await;
     let mut plaintexts = Plaintexts { seed: cluster.seed().of("plaintexts"), known: Vec::new() };
     workload(&cluster, &mut plaintexts).await;
     cluster.await_quiet().await;
@@ -129,7 +133,7 @@ async fn secrets_stand_in_no_file_and_in_no_trace_output() {
         let secrets = SecretsInClear::open(&cluster, &cluster.state(&cluster.running(place)[0]));
         let (domain_keys, materials) = secrets.counts();
         println!("{place}: {domain_keys} domain keys, {materials} materials");
-        assert!(domain_keys >= 3 && materials >= 20, "{domain_keys} domain keys, {materials} materials");
+        assert!(domain_keys >= 3 && materials >= 15, "{domain_keys} domain keys, {materials} materials");
         patterns.extend(secrets.patterns());
     }
     for name in cluster.running(meridian_testkit::Place::Everywhere) {
