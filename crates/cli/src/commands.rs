@@ -12,7 +12,8 @@ use meridian_model::{AccountId, Region};
 use crate::bench::{self, BenchCommand};
 use crate::cluster_files::ClusterInit;
 use crate::config::{LogFormat, NodeConfig};
-use crate::{clock_control, dev, health, logging, node};
+use crate::logging::{self, DEV_FILTER};
+use crate::{clock_control, dev, health, node};
 
 /// A key management service that you run yourself, compatible with AWS KMS.
 #[derive(Debug, Parser)]
@@ -163,7 +164,7 @@ pub fn run(cli: Cli) -> Result<()> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     match cli.command {
         Command::Dev(arguments) => {
-            logging::start(LogFormat::Text, "warn,meridian=info,meridian_storage::vault=error")?;
+            logging::start(LogFormat::Text, DEV_FILTER)?;
             runtime()?.block_on(dev::run(arguments))
         }
         Command::Node { config } => {

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::Value;
 use meridian_model::{AccountId, Partition, Region};
 use meridian_service::OnStale;
 use serde::{Deserialize, Serialize};
+
+use crate::logging::NODE_FILTER;
 
 /// What `meridian node --config FILE` reads.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -182,7 +185,7 @@ pub struct LogSection {
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".to_owned() }
+        Self { format: LogFormat::Text, filter: NODE_FILTER.to_owned() }
     }
 }
 
@@ -245,9 +248,20 @@ impl std::fmt::Debug for CredentialSection {
 /// Why a node cannot be configured.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// There is no such file.
+    #[error("there is no configuration file {}", .file.display())]
+    NoFile {
+        /// The file.
+        file: PathBuf,
+    },
     /// The file cannot be read, or a setting is unknown, missing or of a wrong type.
-    #[error("configuration: {0}")]
-    Load(Box<figment::Error>),
+    #[error("configuration file {}:\n{}", .file.display(), .mistakes.join("\n"))]
+    Load {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, and what would be right.
+        mistakes: Vec<String>,
+    },
     /// Settings that cannot be true together, every one of them.
     #[error("configuration file {}:\n{}", .file.display(), .mistakes.join("\n"))]
     Impossible {
@@ -265,16 +279,16 @@ impl NodeConfig {
     /// Names the file, the setting and what would be right.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         if !file.is_file() {
-            let error = figment::Error::from(format!("there is no file {}", file.display()));
-            return Err(ConfigError::Load(Box::new(error)));
+            return Err(ConfigError::NoFile { file: file.to_owned() });
         }
-        let environment = Env::prefixed("MERIDIAN_").split("__");
+        // Other variables are not ours: Kubernetes describes a service named `meridian` to each pod as MERIDIAN_PORT.
+        let environment = Env::prefixed("MERIDIAN_").filter(|key| key.as_str().contains("__")).split("__");
         let defaults = Serialized::default("raft", RaftSection::default());
-        let mut config: Self = Figment::from(defaults)
-            .merge(Toml::file_exact(file))
-            .merge(environment)
-            .extract()
-            .map_err(|error| ConfigError::Load(Box::new(error)))?;
+        let figment = Figment::from(defaults).merge(Toml::file_exact(file)).merge(environment);
+        let mut config: Self = figment.extract().map_err(|error| ConfigError::Load {
+            file: file.to_owned(),
+            mistakes: error.into_iter().map(|error| format!("- {}", mistake(&figment, &error))).collect(),
+        })?;
         config.resolve_paths(file.parent().unwrap_or(Path::new(".")));
         let mistakes = config.mistakes();
         if mistakes.is_empty() { Ok(config) } else { Err(ConfigError::Impossible { file: file.to_owned(), mistakes }) }
@@ -308,6 +322,17 @@ impl NodeConfig {
             }
         };
         check(self.node.id > 0, "node.id: must be 1 or more".to_owned());
+        self.check_members(&mut check);
+        self.check_numbers(&mut check);
+        for credential in &self.credentials {
+            let one = credential.secret_access_key.is_some() != credential.secret_access_key_file.is_some();
+            let id = &credential.access_key_id;
+            check(one, format!("credentials {id}: give exactly one of secret_access_key and secret_access_key_file"));
+        }
+        mistakes
+    }
+
+    fn check_numbers(&self, check: &mut impl FnMut(bool, String)) {
         let both = self.api.tls_certificate.is_some() == self.api.tls_key.is_some();
         check(both, "api.tls_certificate and api.tls_key: give both or neither".to_owned());
         let raft = &self.raft;
@@ -317,24 +342,79 @@ impl NodeConfig {
         let rule = "3 x heartbeat_ms <= election_timeout_ms_min < election_timeout_ms_max must hold";
         check(in_order, format!("raft: {rule}"));
         check(self.consistency.max_staleness_ms > 0, "consistency.max_staleness_ms: must be 1 or more".to_owned());
+        let limits = &self.limits;
+        check(limits.connections_max > 0, "limits.connections_max: must be 1 or more".to_owned());
+        let text =
+            format!("limits.body_bytes_max: must be {BODY_BYTES_LEAST} or more; policies and ciphertexts need it");
+        check(limits.body_bytes_max >= BODY_BYTES_LEAST, text);
+        check(limits.request_timeout_ms > 0, "limits.request_timeout_ms: must be 1 or more".to_owned());
+    }
+
+    fn check_members(&self, check: &mut impl FnMut(bool, String)) {
         let (id, members) = (self.node.id, &self.members);
-        check(members.iter().any(|member| member.id == id), format!("members: node {id} itself is missing"));
-        let mut ids: Vec<u64> = members.iter().map(|member| member.id).collect();
-        ids.sort_unstable();
-        check(ids.windows(2).all(|pair| pair[0] != pair[1]), "members: an id stands twice".to_owned());
+        let own = members.iter().find(|member| member.id == id);
+        check(own.is_some(), format!("members: node {id} itself is missing"));
+        if let Some(own) = own {
+            let text = format!("peer.advertise: must be the address of node {id} in members, {}", own.address);
+            check(own.address == self.peer.advertise, text);
+        }
+        check_distinct(members, "members", check);
         for peer in &self.peer_regions {
             let region = &peer.region;
             check(region != &self.node.region, format!("peer_regions: {region} is the node's own Region"));
             check(!peer.members.is_empty(), format!("peer_regions: {region} has no members"));
+            check_distinct(&peer.members, &format!("peer_regions {region}"), check);
         }
-        for credential in &self.credentials {
-            let one = credential.secret_access_key.is_some() != credential.secret_access_key_file.is_some();
-            let id = &credential.access_key_id;
-            check(one, format!("credentials {id}: give exactly one of secret_access_key and secret_access_key_file"));
-        }
-        mistakes
+        let mut regions: Vec<_> = self.peer_regions.iter().map(|peer| &peer.region).collect();
+        regions.sort_unstable();
+        check(regions.windows(2).all(|pair| pair[0] != pair[1]), "peer_regions: a Region stands twice".to_owned());
     }
 }
+
+fn check_distinct(members: &[MemberSection], place: &str, check: &mut impl FnMut(bool, String)) {
+    let mut ids: Vec<u64> = members.iter().map(|member| member.id).collect();
+    ids.sort_unstable();
+    check(ids.windows(2).all(|pair| pair[0] != pair[1]), format!("{place}: an id stands twice"));
+    let mut addresses: Vec<&str> = members.iter().map(|member| member.address.as_str()).collect();
+    addresses.sort_unstable();
+    check(addresses.windows(2).all(|pair| pair[0] != pair[1]), format!("{place}: an address stands twice"));
+    for MemberSection { id, address } in members {
+        check(has_port(address), format!("{place}: the address {address:?} of node {id} must be HOST:PORT"));
+    }
+}
+
+/// Whether `address` is a host and a port that others can connect to.
+pub(crate) fn has_port(address: &str) -> bool {
+    let parts = address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+    parts.is_some_and(|(host, port)| !host.is_empty() && port.is_ok_and(|port| port > 0))
+}
+
+/// One mistake of `error`: the setting, what stands there, what is wrong with it, and whence it came.
+fn mistake(figment: &Figment, error: &figment::Error) -> String {
+    let path = error.path.join(".").to_lowercase();
+    let is_secret = path.contains("secret");
+    let found = figment.find_value(&path).ok().filter(|_| !path.is_empty() && !is_secret);
+    let found = found.and_then(|value| match value {
+        Value::String(_, text) => Some(format!(" (found {text:?})")),
+        _ => None, // the text of the error names it, or it is a table
+    });
+    let place = if path.is_empty() { String::new() } else { format!("{path}: ") };
+    // Of a table that stands in several places only the last is known; a single setting stands in one.
+    let is_variable = error.metadata.as_ref().is_some_and(|metadata| metadata.name.contains("environment"));
+    let from = match found {
+        Some(_) if is_variable => format!(", from the environment variable {}", variable(&path)),
+        _ => String::new(),
+    };
+    format!("{place}{}{}{from}", error.kind, found.unwrap_or_default())
+}
+
+/// The environment variable of the setting `path`.
+fn variable(path: &str) -> String {
+    format!("MERIDIAN_{}", path.replace('.', "__").to_uppercase())
+}
+
+/// Room for the largest request that AWS documents, with its encoding: a key policy of 32 KiB, escaped.
+const BODY_BYTES_LEAST: usize = 128 << 10;
 
 #[cfg(test)]
 mod tests {
