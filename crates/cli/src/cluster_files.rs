@@ -3,6 +3,7 @@
 //!
 //! Made once. Run again, what is there stays as it is and what is missing is added.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use meridian_crypto::random;
 use meridian_model::{AccountId, Region};
 use meridian_storage::vault::FileSeal;
 
+use crate::config::has_port;
 use crate::secrets_on_disk::{private_folder, read_or_make, write_new};
 
 /// What `meridian cluster init` is asked for.
@@ -51,7 +53,8 @@ impl ClusterInit {
     /// Names the file or folder.
     pub fn run(&self) -> Result<()> {
         ensure!(!self.regions.is_empty(), "a cluster has at least one Region");
-        ensure!(self.nodes_per_region > 0, "a Region has at least one node");
+        ensure!(self.nodes_per_region > 0, "--nodes-per-region: a Region has at least one node");
+        self.check_names()?;
         let authority_folder = self.directory.join("ca");
         private_folder(&authority_folder)?;
         let authority = load_or_make_ca(&authority_folder)?;
@@ -61,6 +64,22 @@ impl ClusterInit {
             for node in 1..=self.nodes_per_region {
                 self.write_node(&authority, &shared, &admin, &NodeName { region: region.clone(), node: NodeId(node) })?;
             }
+        }
+        Ok(())
+    }
+
+    /// Nodes find each other by their addresses: each needs one of its own.
+    fn check_names(&self) -> Result<()> {
+        let mut regions = BTreeSet::new();
+        for region in &self.regions {
+            ensure!(regions.insert(region), "--regions names {region} twice");
+        }
+        let mut addresses = BTreeSet::new();
+        for name in self.regions.iter().flat_map(|region| self.names_in(region)) {
+            let address = self.address_of(&name);
+            ensure!(has_port(&address), "--address gives {name} the address {address:?}; it must be HOST:PORT");
+            let is_new = addresses.insert(address.clone());
+            ensure!(is_new, "--address gives several nodes the address {address:?}; use {{region}} and {{node}} in it");
         }
         Ok(())
     }
