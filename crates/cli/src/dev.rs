@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use meridian_audit::Metrics;
 use meridian_consensus::Timing;
 use meridian_identity::{CredentialStore, DevCredentials, Verifier};
@@ -23,7 +23,7 @@ use crate::clock_control;
 use crate::commands::{ClockKind, DevArguments};
 use crate::link_delay::LinkDelay;
 use crate::local_cluster::{LocalCluster, LocalClusterConfig};
-use crate::node::{register_links, termination};
+use crate::node::{Termination, register_links};
 
 /// How long the cluster may take to elect its leaders.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -33,6 +33,8 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 /// # Errors
 /// If a port or the folder is in use, or a node cannot be started.
 pub async fn run(arguments: DevArguments) -> Result<()> {
+    // From now on: a signal during the start ends the cluster as soon as it can be ended in order.
+    let mut termination = Termination::listen()?;
     let sockets = bind_all(&arguments).await?;
     let temporary = arguments.ephemeral.then(TemporaryFolder::make).transpose()?;
     let data_dir = temporary.as_ref().map_or_else(|| arguments.data_dir.clone(), |folder| folder.0.clone());
@@ -45,24 +47,37 @@ pub async fn run(arguments: DevArguments) -> Result<()> {
         Some(clock) => Some(AbortOnDrop(tokio::spawn(clock_control::serve(clock_control::listen(&data_dir)?, clock)))),
         None => None,
     };
-    tokio::select! {
-        ready = cluster.wait_ready(READY_LIMIT) => ready?,
-        () = termination() => return end(cluster, serving, &stop).await,
-    }
-    print_welcome(&arguments);
-    tokio::select! {
-        () = termination() => {}
-        Some(ended) = serving.join_next() => ended.context("a listener ended abnormally")?,
-    }
-    println!("Stopping ...");
-    end(cluster, serving, &stop).await
-}
-
-async fn end(cluster: LocalCluster, mut serving: JoinSet<()>, stop: &CancellationToken) -> Result<()> {
+    let outcome = tokio::select! {
+        outcome = run_until_failure(&arguments, &cluster, &mut serving) => outcome,
+        () = termination.requested() => {
+            println!("Stopping ...");
+            Ok(())
+        }
+    };
     stop.cancel();
     while serving.join_next().await.is_some() {}
     cluster.shutdown().await;
-    Ok(())
+    outcome
+}
+
+/// Says when the cluster is ready; returns only if something goes wrong.
+async fn run_until_failure(arguments: &DevArguments, cluster: &LocalCluster, serving: &mut JoinSet<()>) -> Result<()> {
+    let failed = async {
+        let (node, reason) = cluster.failed().await;
+        Err::<(), _>(anyhow!("{node} stopped by itself: {reason}"))
+    };
+    let served = async {
+        cluster.wait_ready(READY_LIMIT).await?;
+        print_welcome(arguments);
+        match serving.join_next().await {
+            Some(ended) => ended.context("a listener ended abnormally"),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        failed = failed => failed,
+        served = served => served,
+    }
 }
 
 /// The clock of the Regions, and the same once more if it can be moved.

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use futures::StreamExt;
 use futures::future::try_join_all;
+use futures::stream::FuturesUnordered;
 use meridian_audit::Metrics;
 use meridian_consensus::tls::{CertifiedPem, ClusterCa, PeerTls};
 use meridian_consensus::{FaultGate, NodeId, NodeName, PeerListener, Timing};
@@ -195,6 +197,21 @@ impl LocalCluster {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
+    }
+
+    /// Resolves when a node has stopped by itself, with its name and the reason.
+    pub async fn failed(&self) -> (NodeName, String) {
+        let mut stopped: FuturesUnordered<_> = self
+            .nodes
+            .values()
+            .map(|node| async move { (node.name().clone(), node.group().stopped().await) })
+            .collect();
+        while let Some((name, reason)) = stopped.next().await {
+            if let Some(reason) = reason {
+                return (name, reason);
+            }
+        }
+        std::future::pending().await
     }
 
     /// Stops every node cleanly.

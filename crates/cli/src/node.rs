@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use meridian_audit::{Metrics, Trail, TrailConfig};
-use meridian_consensus::tls::{CertifiedPem, PeerTls};
+use meridian_consensus::tls::{CertifiedPem, PeerTls, verify_region_certificate};
 use meridian_consensus::{FaultGate, Group, GroupConfig, NoFaults, NodeId, NodeName, PeerListener, PeerServer, Timing};
-use meridian_crypto::RootKey;
+use meridian_crypto::{RegionSigner, RootKey};
 use meridian_identity::{ClientCredentials, CredentialStore, StaticCredentials, Verifier};
 use meridian_model::{Clock, Partition, Region};
 use meridian_replication::{
@@ -20,6 +20,7 @@ use meridian_storage::NodeStorage;
 use meridian_storage::vault::FileSeal;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -184,6 +185,7 @@ fn cluster_id(authority_pem: &str) -> String {
 /// # Errors
 /// If the node cannot be started, or stopped by itself.
 pub async fn run(config: NodeConfig) -> Result<()> {
+    let mut termination = Termination::listen()?;
     let metrics = Metrics::new();
     let api = TcpListener::bind(config.api.listen);
     let api = api.await.with_context(|| format!("listening on {} ([api] listen)", config.api.listen))?;
@@ -206,7 +208,7 @@ pub async fn run(config: NodeConfig) -> Result<()> {
     let serving = tokio::spawn(async move { listener.serve(api, gateway, stopped).await });
     tracing::info!(node = %node.name(), "serving");
     let failure = tokio::select! {
-        () = termination() => None,
+        () = termination.requested() => None,
         failure = node.group().stopped() => Some(failure.unwrap_or_default()),
     };
     stop.cancel();
@@ -218,24 +220,38 @@ pub async fn run(config: NodeConfig) -> Result<()> {
     }
 }
 
-/// Resolves when the process is asked to end: SIGINT or SIGTERM.
-pub async fn termination() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        tracing::error!("signals cannot be received; stop the process by killing it");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// The wish that the process ends, SIGINT or SIGTERM; noticed from the moment that this is made.
+#[derive(Debug)]
+pub struct Termination {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Termination {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// If the system does not permit that.
+    pub fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("listening for SIGINT and SIGTERM");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    /// Resolves when a signal has come.
+    pub async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
 async fn setup(config: NodeConfig, metrics: &Metrics) -> Result<NodeSetup> {
-    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));
-    let authority_pem = read(&config.tls.ca)?;
-    let own = CertifiedPem { cert_pem: read(&config.tls.certificate)?, key_pem: read(&config.tls.key)? };
+    let authority_pem = read(&config.tls.ca, "ca")?;
+    let own = CertifiedPem {
+        cert_pem: read(&config.tls.certificate, "certificate")?,
+        key_pem: read(&config.tls.key, "key")?,
+    };
     let tls = PeerTls::new(&authority_pem, &own).context("the certificates in [tls]")?;
     let configured = NodeName { region: config.node.region.clone(), node: NodeId(config.node.id) };
     if tls.name() != &configured {
@@ -250,8 +266,7 @@ async fn setup(config: NodeConfig, metrics: &Metrics) -> Result<NodeSetup> {
     };
     let listener = PeerListener::bind(config.peer.listen, tls.clone()).await;
     let listener = listener.with_context(|| format!("listening on {} ([peer] listen)", config.peer.listen))?;
-    let region_identity =
-        CertifiedPem { cert_pem: read(&config.tls.region_certificate)?, key_pem: read(&config.tls.region_key)? };
+    let region_identity = region_identity(&config, &authority_pem)?;
     Ok(NodeSetup {
         partition: config.node.partition,
         data_dir: config.node.data_dir,
@@ -278,6 +293,26 @@ async fn setup(config: NodeConfig, metrics: &Metrics) -> Result<NodeSetup> {
         metrics: metrics.clone(),
         listener,
     })
+}
+
+fn read(path: &Path, setting: &str) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("reading {} ([tls] {setting})", path.display()))
+}
+
+/// The Region's certificate and key, proven to belong to each other, to the Region and to the cluster: links would fail
+/// with any other, one by one and much later.
+fn region_identity(config: &NodeConfig, authority_pem: &str) -> Result<CertifiedPem> {
+    let (certificate, key) = (&config.tls.region_certificate, &config.tls.region_key);
+    let identity =
+        CertifiedPem { cert_pem: read(certificate, "region_certificate")?, key_pem: read(key, "region_key")? };
+    let certified = verify_region_certificate(authority_pem, &identity.cert_pem, &config.node.region)
+        .with_context(|| format!("{} ([tls] region_certificate)", certificate.display()))?;
+    let signer = RegionSigner::from_pkcs8_pem(&identity.key_pem);
+    let signer = signer.with_context(|| format!("{} ([tls] region_key)", key.display()))?;
+    if signer.verifier().spki_der() != certified {
+        bail!("{} ([tls] region_key) is not the key of {}", key.display(), certificate.display());
+    }
+    Ok(identity)
 }
 
 fn peer_addresses(members: &[crate::config::MemberSection]) -> Vec<PeerAddress> {
