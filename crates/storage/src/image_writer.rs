@@ -4,6 +4,7 @@
 //! which is consistent, and the next start replays the rest from the log.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use meridian_state::{RegionState, RowChange};
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +17,10 @@ const QUEUE: usize = 1024;
 
 /// Rows that are written in one batch when jobs have piled up.
 const BATCH_ROWS: usize = 4096;
+
+/// How long a write waits for others to join it. Rows that change with every command are then written once for many;
+/// the image may lag, as the log has everything.
+const LINGER: Duration = Duration::from_millis(25);
 
 #[derive(Debug)]
 enum Job {
@@ -78,6 +83,7 @@ fn run(image: Option<Image>, mut jobs: mpsc::Receiver<Job>) {
     while let Some(job) = next.take().or_else(|| jobs.blocking_recv()) {
         let result = match job {
             Job::Write { mut changes, mut position } => {
+                std::thread::sleep(LINGER);
                 next = gather(&mut jobs, &mut changes, &mut position);
                 image.as_mut().map_or(Ok(()), |image| image.write(&changes, &position))
             }
