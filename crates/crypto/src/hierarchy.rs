@@ -11,9 +11,10 @@ use meridian_model::{AccountId, KeyId, KeyMaterialId, Region, Timestamp};
 use crate::aead::{AeadKey, KEY_LEN, NotAuthentic};
 use crate::canonical::Canonical;
 use crate::mac::MacKey;
+use crate::material::KeyMaterial;
 use crate::random::{self, RandomError};
 use crate::sealed::{DomainKeyId, SealedMaterial, WrappedDomainKey};
-use crate::secret::{AEAD_STACK, Secret, SecretBytes, on_wiped_stack};
+use crate::secret::{AEAD_STACK, Secret, on_wiped_stack};
 use crate::{kdf, labels};
 
 /// Something wrapped or sealed does not open here.
@@ -163,49 +164,6 @@ impl DomainKey {
     }
 }
 
-/// The bytes under a KMS key.
-///
-/// Other kinds of KMS keys will add variants, so code elsewhere has to say what it does with those.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum KeyMaterial {
-    /// A symmetric encryption key (`SYMMETRIC_DEFAULT`): 256 bits.
-    Symmetric(Secret<KEY_LEN>),
-}
-
-impl KeyMaterial {
-    /// New material for a symmetric encryption key.
-    ///
-    /// # Errors
-    /// If the generator fails.
-    pub fn generate_symmetric() -> Result<Self, RandomError> {
-        Secret::random().map(Self::Symmetric)
-    }
-
-    /// The material in clear as it is sealed or sent: a kind byte, then the bytes.
-    #[must_use]
-    pub fn encode(&self) -> SecretBytes {
-        let Self::Symmetric(key) = self;
-        SecretBytes::init(1 + KEY_LEN, |bytes| {
-            bytes[0] = KIND_SYMMETRIC;
-            bytes[1..].copy_from_slice(key.expose());
-        })
-    }
-
-    /// The inverse of [`KeyMaterial::encode`].
-    ///
-    /// # Errors
-    /// [`UnsealError::UnknownMaterial`] if the kind is not known or the length does not fit it.
-    pub fn decode(encoded: &SecretBytes) -> Result<Self, UnsealError> {
-        let unknown = |kind| UnsealError::UnknownMaterial { kind, len: encoded.len().saturating_sub(1) };
-        let (&kind, bytes) = encoded.expose().split_first().ok_or_else(|| unknown(0))?;
-        if kind != KIND_SYMMETRIC || bytes.len() != KEY_LEN {
-            return Err(unknown(kind));
-        }
-        Ok(Self::Symmetric(Secret::init(|key| key.copy_from_slice(bytes))))
-    }
-}
-
 /// The one place that sealed key material belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaterialBinding {
@@ -235,5 +193,3 @@ fn domain_key_binding(id: DomainKeyId, region: &Region, created_at: Timestamp) -
         .field(&created_at.as_millis().to_be_bytes())
         .finish()
 }
-
-const KIND_SYMMETRIC: u8 = 1;

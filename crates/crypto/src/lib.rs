@@ -9,7 +9,12 @@
 //! | [`secret`] | bytes that nobody may print, copy, compare or serialise; wiped when dropped |
 //! | [`random`] | the operating system's generator |
 //! | [`aead`], [`mac`], [`kdf`] | AES-256-GCM, HMAC-SHA-256, key derivation of NIST SP 800-108 |
-//! | [`hierarchy`] | root key, domain keys, key material |
+//! | [`hierarchy`] | root key, domain keys |
+//! | [`material`] | the secret under a KMS key of any spec: generated, imported, encoded |
+//! | [`algorithms`] | which usages and algorithms each key spec has |
+//! | [`prepared`], [`public_key`] | keys ready to sign, verify, decrypt, authenticate, agree, decapsulate |
+//! | [`data_key_pair`] | key pairs that are handed out |
+//! | [`key_errors`] | why key material is refused, why a key does not do what it was asked for |
 //! | [`sealed`] | the forms in which key bytes may be stored |
 //! | [`ciphertext`] | the self-describing ciphertext blob of symmetric encryption keys |
 //! | [`transport`] | key material on its way to another Region (HPKE with X-Wing) |
@@ -18,15 +23,23 @@
 //! | [`process`] | keeping secrets out of core dumps |
 
 pub mod aead;
+pub mod algorithms;
+mod asymmetric;
 mod canonical;
 pub mod ciphertext;
+pub mod data_key_pair;
 pub mod hierarchy;
+mod hmac_key;
 pub mod kdf;
+pub mod key_errors;
 pub mod labels;
 #[allow(unsafe_code)] // the one module of the workspace that needs it; see its opening comment
 mod locked;
 pub mod mac;
+pub mod material;
+pub mod prepared;
 pub mod process;
+pub mod public_key;
 pub mod random;
 pub mod region_identity;
 pub mod sealed;
@@ -34,8 +47,13 @@ pub mod secret;
 pub mod transport;
 
 pub use ciphertext::{CiphertextHeader, EncryptError, InvalidCiphertext, MaterialCipher};
-pub use hierarchy::{DomainKey, KeyMaterial, MaterialBinding, RootKey, UnsealError};
+pub use data_key_pair::DataKeyPair;
+pub use hierarchy::{DomainKey, MaterialBinding, RootKey, UnsealError};
+pub use key_errors::{KeyUseError, MaterialError};
 pub use locked::{LockingStatus, locking_status};
+pub use material::{KeyMaterial, SpecMaterial};
+pub use prepared::{Encapsulated, PreparedKey};
+pub use public_key::PublicKey;
 pub use random::RandomError;
 pub use region_identity::{RegionKeyError, RegionSigner, RegionVerifier, SignatureRefused};
 pub use sealed::{DomainKeyId, SealedMaterial, WrappedDomainKey};

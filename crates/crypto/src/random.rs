@@ -3,6 +3,7 @@
 //! It blocks until the system has gathered entropy after boot, and there is no second source to fall back on.
 
 use meridian_model::{KeyId, KeyMaterialId};
+use ml_dsa::signature::rand_core::{TryCryptoRng, TryRng};
 
 /// The operating system's generator failed. Nothing that was to be random has been made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +55,27 @@ pub fn multi_region_key_id() -> Result<KeyId, RandomError> {
 pub fn key_material_id() -> Result<KeyMaterialId, RandomError> {
     random_bytes().map(KeyMaterialId::from_bytes)
 }
+
+/// The same door for engines that draw for themselves.
+pub(crate) struct SystemGenerator;
+
+impl TryRng for SystemGenerator {
+    type Error = RandomError;
+
+    fn try_next_u32(&mut self) -> Result<u32, RandomError> {
+        random_bytes().map(u32::from_le_bytes)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, RandomError> {
+        random_bytes().map(u64::from_le_bytes)
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        fill(bytes)
+    }
+}
+
+impl TryCryptoRng for SystemGenerator {}
 
 #[cfg(test)]
 mod tests {

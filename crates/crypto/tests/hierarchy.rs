@@ -102,7 +102,7 @@ fn material_of_another_domain_key_is_told_apart() {
 fn material_of_an_unknown_kind_or_length_is_refused() {
     let unknown = |bytes: &[u8]| KeyMaterial::decode(&SecretBytes::copy_from(bytes)).map(|_| ());
     assert_eq!(unknown(&[]), Err(UnsealError::UnknownMaterial { kind: 0, len: 0 }));
-    assert_eq!(unknown(&[9; 33]), Err(UnsealError::UnknownMaterial { kind: 9, len: 32 }));
+    assert_eq!(unknown(&[99; 33]), Err(UnsealError::UnknownMaterial { kind: 99, len: 32 }));
     assert_eq!(unknown(&[1; 32]), Err(UnsealError::UnknownMaterial { kind: 1, len: 31 }));
     assert_eq!(unknown(&[1; 33]), Ok(()));
 }

@@ -1,0 +1,30 @@
+//! Data key pairs: asymmetric keys that are handed out, private half included (`GenerateDataKeyPair`).
+
+use meridian_model::{DataKeyPairSpec, KeySpec, WireEnum};
+
+use crate::key_errors::MaterialError;
+use crate::material::KeyMaterial;
+use crate::secret::SecretBytes;
+
+/// A new key pair that belongs to whoever asked for it.
+#[derive(Debug)]
+pub struct DataKeyPair {
+    /// The private key as PKCS#8 in DER.
+    pub private_key_pkcs8: SecretBytes,
+    /// The public key as a `SubjectPublicKeyInfo` in DER.
+    pub public_key_der: Vec<u8>,
+}
+
+impl DataKeyPair {
+    /// A new pair of `spec`. Blocks for RSA, as [`KeyMaterial::generate`] does.
+    ///
+    /// # Errors
+    /// [`MaterialError::UnsupportedSpec`] for `SM2`; otherwise only if the generator fails.
+    pub fn generate(spec: DataKeyPairSpec) -> Result<Self, MaterialError> {
+        let spec = KeySpec::from_wire(spec.as_str()).expect("every spec of a data key pair is a key spec");
+        let material = KeyMaterial::generate(spec)?;
+        let private_key_pkcs8 = material.private_key_pkcs8().ok_or(MaterialError::NotGenerated(spec))?;
+        let public_key_der = material.public_key_der()?.ok_or(MaterialError::NotGenerated(spec))?;
+        Ok(Self { private_key_pkcs8, public_key_der })
+    }
+}
