@@ -11,10 +11,14 @@ use std::sync::Mutex;
 use meridian_crypto::kdf;
 use meridian_crypto::mac::MacKey;
 use meridian_crypto::{
-    DomainKey, KeyMaterial, MaterialBinding, MaterialCipher, RootKey, Secret, SecretBytes, TransportBinding,
-    TransportKeyPair, locking_status,
+    DataKeyPair, DomainKey, KeyMaterial, MaterialBinding, MaterialCipher, PreparedKey, RootKey, Secret, SecretBytes,
+    TransportBinding, TransportKeyPair, locking_status,
 };
-use meridian_model::{KeyId, KeyMaterialId, Timestamp};
+use meridian_model::{
+    DataKeyPairSpec, EncapsulationAlgorithmSpec, EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec, KeyId,
+    KeyMaterialId, KeySpec, KeyUsageType, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec, Timestamp,
+};
+use zeroize::Zeroize;
 
 /// The search sees the memory of every thread, so tests run one at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -194,6 +198,111 @@ fn transport_leaves_no_copy() {
     assert_eq!(needle.count(), 1);
     drop(opened);
     assert_eq!(needle.count(), 0);
+}
+
+/// Does what the key is for, with whatever it has for messages.
+fn use_key(key: &PreparedKey) {
+    match (key.spec(), key.usage()) {
+        (_, KeyUsageType::GenerateVerifyMac) => {
+            key.mac(MacAlgorithmSpec::HmacSha512, b"message").expect("allowed");
+        }
+        (_, KeyUsageType::EncryptDecrypt) => {
+            let algorithm = EncryptionAlgorithmSpec::RsaesOaepSha256;
+            let ciphertext = key.encrypt(algorithm, b"message").expect("encrypts");
+            key.decrypt(algorithm, &ciphertext).expect("decrypts");
+        }
+        (_, KeyUsageType::KeyAgreement) => {
+            let public = key.public_key().expect("asymmetric").der();
+            key.derive_shared_secret(KeyAgreementAlgorithmSpec::Ecdh, public).expect("agrees");
+        }
+        (_, KeyUsageType::EncapsulateDecapsulate) => {
+            let made = key.encapsulate(EncapsulationAlgorithmSpec::MlKem).expect("random");
+            key.decapsulate(EncapsulationAlgorithmSpec::MlKem, &made.ciphertext).expect("decapsulates");
+        }
+        (KeySpec::MlDsa87, _) => {
+            let algorithm = SigningAlgorithmSpec::MlDsaShake256;
+            key.sign(algorithm, MessageType::Raw, b"message").expect("signs");
+            key.sign(algorithm, MessageType::ExternalMu, &[1; 64]).expect("signs");
+        }
+        (KeySpec::EccNistEdwards25519, _) => {
+            key.sign(SigningAlgorithmSpec::Ed25519Sha512, MessageType::Raw, b"message").expect("signs");
+            key.sign(SigningAlgorithmSpec::Ed25519PhSha512, MessageType::Digest, &[1; 64]).expect("signs");
+        }
+        (KeySpec::Rsa2048, _) => {
+            key.sign(SigningAlgorithmSpec::RsassaPssSha256, MessageType::Raw, b"message").expect("signs");
+        }
+        (KeySpec::EccNistP521, _) => {
+            key.sign(SigningAlgorithmSpec::EcdsaSha512, MessageType::Raw, b"message").expect("signs");
+        }
+        (_, KeyUsageType::SignVerify) => {
+            key.sign(SigningAlgorithmSpec::EcdsaSha256, MessageType::Raw, b"message").expect("signs");
+        }
+    }
+}
+
+#[test]
+fn prepared_keys_leave_no_copy() {
+    let _alone = ALONE.lock();
+    for (spec, usage) in [
+        (KeySpec::Hmac512, KeyUsageType::GenerateVerifyMac),
+        (KeySpec::Rsa2048, KeyUsageType::SignVerify),
+        (KeySpec::Rsa2048, KeyUsageType::EncryptDecrypt),
+        (KeySpec::EccNistP256, KeyUsageType::SignVerify),
+        (KeySpec::EccNistP521, KeyUsageType::SignVerify),
+        (KeySpec::EccNistP256, KeyUsageType::KeyAgreement),
+        (KeySpec::EccSecgP256k1, KeyUsageType::SignVerify),
+        (KeySpec::EccNistEdwards25519, KeyUsageType::SignVerify),
+        (KeySpec::MlDsa87, KeyUsageType::SignVerify),
+        (KeySpec::MlKem768, KeyUsageType::EncapsulateDecapsulate),
+    ] {
+        let material = KeyMaterial::generate(spec).expect("random");
+        let encoded = material.encode();
+        let mut secret = match spec {
+            KeySpec::Rsa2048 => encoded.expose()[720..752].to_vec(), // within the second prime
+            KeySpec::MlKem768 => encoded.expose()[1..33].to_vec(),   // d; z is kept elsewhere
+            _ => encoded.expose()[1..].to_vec(),
+        };
+        drop(encoded);
+        // Engines keep integers as limbs, the least significant first.
+        let as_bytes = Needle::of(&secret, 0);
+        secret.reverse();
+        let as_limbs = Needle::of(&secret, 0);
+        secret.zeroize();
+        let count = || {
+            // From another thread, because the search would overwrite what the stack still holds.
+            let search = || as_bytes.count() + as_limbs.count();
+            std::thread::scope(|scope| scope.spawn(search).join().expect("no panic"))
+        };
+        let key = PreparedKey::new(&material, usage).expect("sound");
+        drop(material);
+        // Of an HMAC key only hashes are kept.
+        assert_eq!(count() == 0, usage == KeyUsageType::GenerateVerifyMac, "{spec} for {usage}");
+        use_key(&key);
+        drop(key);
+        assert_eq!(count(), 0, "{spec} for {usage}");
+    }
+}
+
+#[test]
+fn data_key_pairs_leave_no_copy() {
+    let _alone = ALONE.lock();
+    for spec in [
+        DataKeyPairSpec::Rsa2048,
+        DataKeyPairSpec::EccNistP384,
+        DataKeyPairSpec::EccSecgP256k1,
+        DataKeyPairSpec::EccNistEdwards25519,
+        DataKeyPairSpec::MlKem768,
+    ] {
+        let pair = DataKeyPair::generate(spec).expect("random");
+        let private = pair.private_key_pkcs8.expose();
+        // From where every one of these encodings holds the secret alone.
+        let at = if spec == DataKeyPairSpec::Rsa2048 { 720 } else { private.len().min(60) - 24 };
+        let needle = Needle::of(&private[at..at + 24], 0);
+        let count = || std::thread::scope(|scope| scope.spawn(|| needle.count()).join().expect("no panic"));
+        assert_eq!(count(), 1, "{spec}: the one that is handed out");
+        drop(pair);
+        assert_eq!(count(), 0, "{spec}");
+    }
 }
 
 #[test]
