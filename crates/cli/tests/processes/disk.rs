@@ -39,14 +39,16 @@ impl SmallDisk {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Takes all the space that is left; gives the file that holds it.
-    pub fn fill(&self) -> PathBuf {
+    /// Takes all the space but `left` bytes, or a little less; gives the file that holds it.
+    pub fn fill_but(&self, left: u64) -> PathBuf {
         let path = self.path().join("ballast");
         let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).expect("can be opened");
-        for size in [65_536, 4_096, 1] {
+        for size in [65_536, 4_096] {
             let block = vec![0_u8; size];
             while file.write_all(&block).is_ok() {}
         }
+        let taken = file.metadata().expect("readable").len();
+        file.set_len(taken.saturating_sub(left)).expect("writable");
         path
     }
 }
