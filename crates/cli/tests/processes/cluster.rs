@@ -84,7 +84,8 @@ impl Dev {
 pub struct Deployment {
     /// Folder of the deployment.
     pub folder: PathBuf,
-    data: PathBuf,
+    /// Folder of each node's data.
+    pub data: [PathBuf; 3],
     api_port: u16,
     peer_port: u16,
 }
@@ -98,7 +99,7 @@ impl Deployment {
         let ports = free_ports(2);
         let deployment = Self {
             folder: folder.join("deployment"),
-            data: folder.join("data"),
+            data: [1, 2, 3].map(|node| folder.join(format!("data-{node}"))),
             api_port: ports,
             peer_port: ports + 1,
         };
@@ -110,7 +111,7 @@ impl Deployment {
     /// Runs `cluster init` with the same arguments once more.
     pub fn init_again(&self) -> Ended {
         let address = format!("127.0.0.{{node}}:{}", self.peer_port);
-        let (folder, data) = (text(&self.folder), text(&self.data));
+        let (folder, data) = (text(&self.folder), text(&self.data[0]));
         let arguments = [
             "cluster",
             "init",
@@ -140,7 +141,7 @@ impl Deployment {
 
     /// The folder of a node's data.
     pub fn data(&self, node: u8) -> PathBuf {
-        self.data.join(node.to_string())
+        self.data[usize::from(node) - 1].clone()
     }
 
     /// Where a node serves clients.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::client::Client;
 use crate::cluster::{Deployment, DevOptions, READY, text};
 use crate::disk::{SmallDisk, length, overwrite_middle, truncate};
-use crate::process::{END_LIMIT, complaints};
+use crate::process::{END_LIMIT, complaints, wait_for};
 
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
@@ -55,6 +55,34 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let said = complaints(&ended.stderr, &["a half-written end of the audit trail", "the state image is unusable"]);
     assert!(said.is_empty(), "{said:?}");
+}
+
+#[test]
+fn a_node_whose_disk_is_full_stops_and_its_region_goes_on() {
+    let Some(disk) = SmallDisk::mount(16) else { return };
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let mut deployment = Deployment::init(temp.path());
+    deployment.data[2] = disk.path().join("data");
+    let [first, second, third] = deployment.start();
+    let ballast = disk.fill_but(64 << 10);
+    let client = deployment.client(1);
+    let mut third = third;
+    let description = "x".repeat(4_000);
+    let keys: Vec<_> =
+        (0..40).map(|_| client.call_until_done("CreateKey", &json!({"Description": description}))).collect();
+    wait_for("node 3 gives up", || (!third.is_running()).then_some(()));
+    third.wait_end().assert_refused(&["stopped by itself", "No space left on device"]);
+    client.call("DescribeKey", &json!({"KeyId": keys[0]["KeyMetadata"]["KeyId"]}));
+
+    std::fs::remove_file(ballast).expect("ours");
+    let third = deployment.launch(3);
+    deployment.wait_ready(3);
+    for key in &keys {
+        deployment.client(3).call("DescribeKey", &json!({"KeyId": key["KeyMetadata"]["KeyId"]}));
+    }
+    for node in [first, second, third] {
+        assert_eq!(node.end(Signal::TERM).code, Some(0));
+    }
 }
 
 #[test]
