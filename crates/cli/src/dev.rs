@@ -1,5 +1,7 @@
 //! `meridian dev`: a whole cluster for development, with one gateway and a port per Region.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,7 +52,7 @@ pub async fn run(arguments: DevArguments) -> Result<()> {
     let outcome = tokio::select! {
         outcome = run_until_failure(&arguments, &cluster, &mut serving) => outcome,
         () = termination.requested() => {
-            println!("Stopping ...");
+            say("Stopping ...\n");
             Ok(())
         }
     };
@@ -68,7 +70,7 @@ async fn run_until_failure(arguments: &DevArguments, cluster: &LocalCluster, ser
     };
     let served = async {
         cluster.wait_ready(READY_LIMIT).await?;
-        print_welcome(arguments);
+        say(&welcome(arguments));
         match serving.join_next().await {
             Some(ended) => ended.context("a listener ended abnormally"),
             None => std::future::pending().await,
@@ -161,17 +163,21 @@ fn serve(
     serving
 }
 
-fn print_welcome(arguments: &DevArguments) {
+fn welcome(arguments: &DevArguments) -> String {
     let gateway = arguments.listen;
-    println!("Meridian is ready: {} Regions x {} nodes.\n", arguments.regions.len(), arguments.nodes_per_region);
-    println!("  every Region    http://{gateway}   (chosen by the Region that a request is signed for)");
+    let (regions, nodes) = (arguments.regions.len(), arguments.nodes_per_region);
+    let mut text = format!(
+        "Meridian is ready. Regions: {regions}, nodes in each: {nodes}.\n\n  \
+         every Region    http://{gateway}   (chosen by the Region that a request is signed for)\n"
+    );
     for (offset, region) in arguments.regions.iter().enumerate() {
         if let Ok(address) = address(arguments, offset + 1) {
-            println!("  {:<15} http://{address}", region.as_str());
+            let _ = writeln!(text, "  {:<15} http://{address}", region.as_str());
         }
     }
     let region = &arguments.regions[0];
-    println!(
+    let _ = writeln!(
+        text,
         "\nCredentials, for development only: access key `test`, secret `test` (account 000000000000).\n\
          Any 12-digit access key with secret `test` is the root of that account.\n\n\
          Try it:\n\n  \
@@ -181,6 +187,13 @@ fn print_welcome(arguments: &DevArguments) {
          aws kms generate-random --number-of-bytes 16\n\n\
          Ctrl-C stops the cluster."
     );
+    text
+}
+
+/// Tells whoever started the cluster; it goes on if nobody listens any more, unlike with `println!`.
+fn say(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// A task that ends with its owner.

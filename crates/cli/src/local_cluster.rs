@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use futures::StreamExt;
 use futures::future::try_join_all;
 use futures::stream::FuturesUnordered;
@@ -24,7 +24,7 @@ use meridian_storage::vault::FileSeal;
 use crate::cluster_files::{RegionFiles, load_or_make_ca};
 use crate::endpoint::RegionEndpoint;
 use crate::node::{Node, NodeSetup};
-use crate::secrets_on_disk::private_folder;
+use crate::secrets_on_disk::{private_folder, read_or_make};
 
 /// What a local cluster consists of.
 #[derive(Clone)]
@@ -79,6 +79,7 @@ impl LocalCluster {
         let mut regions = BTreeMap::new();
         for region in &config.regions {
             let files = RegionFiles::load_or_make(&authority, &config.data_dir, region)?;
+            check_size(&config.data_dir.join(region.as_str()), config.nodes_per_region)?;
             let endpoint = Arc::new(RegionEndpoint::new(region.clone()));
             regions.insert(region.clone(), LocalRegionFiles { endpoint, files });
         }
@@ -262,6 +263,19 @@ impl LocalCluster {
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Readiness changes with heartbeats; looking more often than this shows nothing new.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A Region keeps the number of nodes that it was formed with: fewer would have no majority, and more are not members.
+fn check_size(folder: &Path, nodes: u64) -> Result<()> {
+    let formed = read_or_make(&folder.join("nodes"), || Ok(nodes.to_string()))?;
+    let is_same = formed.trim() == nodes.to_string();
+    ensure!(
+        is_same,
+        "{} holds a Region of {} nodes; start it with --nodes-per-region {1}, or choose another --data-dir",
+        folder.display(),
+        formed.trim()
+    );
+    Ok(())
+}
 
 fn lock_folder(folder: &Path) -> Result<File> {
     let path = folder.join("cluster.lock");

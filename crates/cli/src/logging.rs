@@ -23,6 +23,8 @@ pub(crate) fn start(format: LogFormat, filter: &str) -> Result<()> {
     let filter = EnvFilter::try_new(&filter).with_context(|| format!("log filter {filter:?}"))?;
     let is_terminal = std::io::stderr().is_terminal(); // colours are noise in a file
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_terminal).with_writer(std::io::stderr);
+    // A line that cannot be written would be reported on standard error as well, with a panic if nobody reads that.
+    let lines = lines.log_internal_errors(false);
     match format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),

@@ -1,5 +1,6 @@
 //! The `meridian` binary: reads the command line, and hands over to the library.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -13,7 +14,7 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("meridian: {error:#}");
+            let _ = writeln!(std::io::stderr(), "meridian: {error:#}"); // if nobody reads it, the exit code says enough
             ExitCode::FAILURE
         }
     }
