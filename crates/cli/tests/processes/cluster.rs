@@ -59,10 +59,17 @@ impl DevOptions {
 
     /// Starts the process, and waits for nothing.
     pub fn launch(&self, environment: &BTreeMap<&str, String>) -> Process {
-        let address = self.address.to_string();
-        let mut arguments = vec!["dev", "--listen", &address];
-        arguments.extend(self.arguments.iter().map(String::as_str));
-        Process::start_with("dev", &arguments, environment)
+        Process::start_with("dev", &self.all_arguments(), environment)
+    }
+
+    /// Starts a process whose output nobody reads.
+    pub fn launch_unread(&self) -> Process {
+        Process::start_unread("dev", &self.all_arguments())
+    }
+
+    fn all_arguments(&self) -> Vec<String> {
+        let fixed = ["dev".to_owned(), "--listen".to_owned(), self.address.to_string()];
+        fixed.into_iter().chain(self.arguments.iter().cloned()).collect()
     }
 
     /// Starts the process, and waits until it says that it is ready.

@@ -141,6 +141,9 @@ fn addresses_files_and_the_environment_are_checked_as_well() {
         Process::start_with("node 1", &["node", "--config", &configuration], &all).wait_end()
     };
     start(&[("MERIDIAN_API__LISTEN", "nowhere")]).assert_refused(&["MERIDIAN_API__LISTEN", "nowhere"]);
+    let port = "tcp://10.0.0.1:7600"; // what Kubernetes says of a service with the name `meridian`
+    let told = start(&[("MERIDIAN_PORT", port), ("MERIDIAN_SERVICE_HOST", port), ("MERIDIAN_NODE__ID", "7")]);
+    told.assert_refused(&["members: node 7"]);
     start(&[("MERIDIAN_API__LITSEN", "127.0.0.1:1")]).assert_refused(&["litsen"]);
     start(&[("MERIDIAN_API__LISTEN", "192.0.2.1:7600")]).assert_refused(&["192.0.2.1:7600", "[api] listen"]);
     start(&[("MERIDIAN_PEER__LISTEN", "192.0.2.1:7700")]).assert_refused(&["192.0.2.1:7700", "[peer] listen"]);

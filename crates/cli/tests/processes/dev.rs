@@ -6,9 +6,10 @@ use std::net::TcpListener;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::client::Client;
 use crate::cluster::{DevOptions, READY, text};
 use crate::disk::SmallDisk;
-use crate::process::{PATIENCE, Process};
+use crate::process::{PATIENCE, Process, wait_for};
 
 #[test]
 fn a_cluster_is_ready_soon_and_its_data_survive_restarts() {
@@ -57,6 +58,30 @@ fn a_second_cluster_on_the_same_folder_is_refused() {
     assert!(!second.stdout.contains(READY));
     first.client("us-east-1").encrypt(&key, "still there");
     first.process.end(Signal::INT).assert_clean();
+}
+
+#[test]
+fn a_cluster_keeps_the_number_of_its_nodes() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let folder = temp.path().join("data");
+    DevOptions::one_region(1).data_dir(&folder).start().process.end(Signal::INT).assert_clean();
+    let ended = DevOptions::one_region(3).data_dir(&folder).launch(&BTreeMap::new()).wait_end();
+    ended.assert_refused(&[&text(&folder), "--nodes-per-region 1", "--data-dir"]);
+    DevOptions::one_region(1).data_dir(&folder).start().process.end(Signal::INT).assert_clean();
+}
+
+#[test]
+fn nobody_has_to_read_what_a_cluster_says() {
+    let temp = tempfile::tempdir().expect("a temporary folder");
+    let options = DevOptions::one_region(3).data_dir(&temp.path().join("data"));
+    let process = options.launch_unread();
+    let client = Client::dev(options.address, "us-east-1");
+    wait_for("the cluster is ready", || client.get("/readyz").ok().filter(|answer| answer.status == 200));
+    let key = client.create_key();
+    client.encrypt(&key, "unheard");
+    let ended = process.end(Signal::TERM);
+    assert_eq!(ended.code, Some(0));
+    options.start().process.end(Signal::TERM).assert_clean();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A process of the binary: started, watched line by line, signalled, and never left behind.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -46,7 +47,24 @@ impl Process {
     }
 
     /// Starts `meridian` with `arguments`; of `MERIDIAN_*` it sees only `environment`.
-    pub fn start_with(name: &str, arguments: &[&str], environment: &BTreeMap<&str, String>) -> Self {
+    pub fn start_with(name: &str, arguments: &[impl AsRef<OsStr>], environment: &BTreeMap<&str, String>) -> Self {
+        let mut process = Self::spawn(name, arguments, environment);
+        let (stdout, stderr) = (process.child.stdout.take(), process.child.stderr.take());
+        process.readers = vec![
+            read_lines(stdout.expect("piped"), &process.stdout),
+            read_lines(stderr.expect("piped"), &process.stderr),
+        ];
+        process
+    }
+
+    /// Starts `meridian` with `arguments`; whatever it writes meets a closed pipe.
+    pub fn start_unread(name: &str, arguments: &[impl AsRef<OsStr>]) -> Self {
+        let mut process = Self::spawn(name, arguments, &BTreeMap::new());
+        drop((process.child.stdout.take(), process.child.stderr.take()));
+        process
+    }
+
+    fn spawn(name: &str, arguments: &[impl AsRef<OsStr>], environment: &BTreeMap<&str, String>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
         for (key, _) in std::env::vars_os() {
             if key == "RUST_LOG" || key.to_string_lossy().starts_with("MERIDIAN_") {
@@ -55,13 +73,9 @@ impl Process {
         }
         command.args(arguments).envs(environment).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = Instant::now();
-        let mut child = command.spawn().expect("the binary starts");
-        let (stdout, stderr) = (Arc::new(Lines::default()), Arc::new(Lines::default()));
-        let readers = vec![
-            read_lines(child.stdout.take().expect("piped"), &stdout),
-            read_lines(child.stderr.take().expect("piped"), &stderr),
-        ];
-        Self { name: name.to_owned(), child, started, stdout, stderr, readers }
+        let child = command.spawn().expect("the binary starts");
+        let (stdout, stderr) = (Arc::default(), Arc::default());
+        Self { name: name.to_owned(), child, started, stdout, stderr, readers: Vec::new() }
     }
 
     /// Waits for a line of standard output that contains `text`; gives the time since the start.
