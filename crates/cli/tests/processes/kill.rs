@@ -1,5 +1,6 @@
 //! `kill -9` while clients write: whatever was acknowledged is there afterwards.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -10,8 +11,9 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::client::Client;
-use crate::cluster::DevOptions;
-use crate::process::wait_for;
+use crate::cluster::{DevOptions, text};
+use crate::disk::overwrite_middle;
+use crate::process::{Ended, Process, wait_for};
 
 /// How often the cluster is killed.
 const ROUNDS: usize = 3;
@@ -42,6 +44,21 @@ fn acknowledged_writes_survive_kills() {
     let dev = options.start();
     record.assert_kept(&dev.client("us-east-1"));
     dev.process.end(Signal::TERM).assert_clean();
+
+    let trail = |node: u8| temp.path().join(format!("data/us-east-1/node-{node}/audit"));
+    for node in 1..=3 {
+        let verified = verify(&trail(node));
+        assert_eq!(verified.code, Some(0), "the trail of node {node}: {}", verified.stderr);
+        println!("{}", verified.stdout.lines().next().unwrap_or_default());
+    }
+    record.assert_recorded(&(1..=3).map(|node| records(&trail(node))).collect::<String>());
+    let first = trail(1).join("audit-00000000000000000001.jsonl");
+    overwrite_middle(&first, 2);
+    verify(&trail(1)).assert_refused(&[&text(&first)]);
+}
+
+fn verify(trail: &Path) -> Ended {
+    Process::start("audit verify", &["audit", "verify", "--directory", &text(trail)]).wait_end()
 }
 
 /// Everything that was acknowledged.
@@ -67,6 +84,14 @@ impl Record {
         self.count.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// The record of a write comes before its answer.
+    fn assert_recorded(&self, records: &str) {
+        let created: Vec<_> = records.lines().filter(|line| line.contains("\"CreateKey\"")).collect();
+        for (id, _) in self.keys.lock().expect("no panics").iter() {
+            assert!(created.iter().any(|record| record.contains(id)), "no record tells who created {id}");
+        }
+    }
+
     fn assert_kept(&self, client: &Client) {
         for (id, ciphertext) in self.keys.lock().expect("no panics").iter() {
             if ciphertext.is_empty() {
@@ -80,6 +105,13 @@ impl Record {
             assert_eq!(described["KeyMetadata"]["KeyId"], key.as_str(), "{alias}");
         }
     }
+}
+
+/// All records of a trail.
+fn records(trail: &Path) -> String {
+    let files = std::fs::read_dir(trail).expect("a trail").map(|entry| entry.expect("readable").path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    files.map(|path| std::fs::read_to_string(path).expect("readable")).collect()
 }
 
 /// Writes until the service is gone.
