@@ -61,7 +61,20 @@ fn check_statement(statement: &Value) -> Result<(), ServiceError> {
     if statement.get("Principal").is_none() && statement.get("NotPrincipal").is_none() {
         return Err(malformed("a statement has no Principal"));
     }
+    // Either may be missing: such a statement is accepted and has no effect.
+    for element in ["Action", "NotAction", "Resource", "NotResource"] {
+        if statement.get(element).is_some_and(|value| !is_text_or_texts(value)) {
+            return Err(malformed(&format!("{element} of a statement is neither a string nor a list of strings")));
+        }
+    }
+    if statement.get("Condition").is_some_and(|condition| !condition.is_object()) {
+        return Err(malformed("Condition of a statement is not a JSON object"));
+    }
     Ok(())
+}
+
+fn is_text_or_texts(value: &Value) -> bool {
+    value.is_string() || value.as_array().is_some_and(|values| values.iter().all(Value::is_string))
 }
 
 fn malformed(reason: &str) -> ServiceError {
@@ -91,6 +104,9 @@ mod tests {
             r#"{"Statement":[{"Effect":"Allow"}]}"#,
             r#"{"Version":"2013-01-01","Statement":[{"Effect":"Allow","Principal":"*"}]}"#,
             r#"{"Statements":[{"Effect":"Allow","Principal":"*"}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":{}}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":[1],"Resource":"*"}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Condition":"kms:CallerAccount"}]}"#,
         ] {
             assert_eq!(validate(policy).expect_err(policy).code, ErrorCode::MalformedPolicyDocument, "{policy}");
         }
