@@ -13,6 +13,7 @@ use meridian_model::{Clock, Region, Timestamp};
 use meridian_replication::LinkTiming;
 use meridian_service::{OnStale, ServiceConfig};
 use tempfile::TempDir;
+use tracing_subscriber::EnvFilter;
 
 use crate::client::Client;
 use crate::http_endpoint::HttpEndpoint;
@@ -77,6 +78,7 @@ impl ClusterBuilder {
     /// # Panics
     /// If it cannot be started, or is not ready in time.
     pub async fn start(self) -> Cluster {
+        log_to_the_test_output();
         println!("a cluster with {}; set it in the environment to repeat the run", self.seed);
         let folder = tempfile::Builder::new().prefix("meridian-testkit-").tempdir().expect("a temporary folder");
         let clock = Arc::new(VirtualClock::starting_at(START));
@@ -272,4 +274,12 @@ impl Cluster {
     pub async fn shutdown(self) {
         self.local.shutdown().await;
     }
+}
+
+/// Shows what the nodes log where a failed test shows its output; `RUST_LOG` says how much. A test that has its own
+/// subscriber keeps it.
+fn log_to_the_test_output() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,meridian=info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_test_writer();
+    drop(subscriber.try_init());
 }
