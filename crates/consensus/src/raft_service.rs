@@ -192,14 +192,14 @@ impl Raft for RaftService {
 
     async fn describe(&self, request: Request<proto::DescribeRequest>) -> Reply<proto::DescribeReply> {
         self.admit(&request)?;
-        let is_new = !self.engine()?.is_initialized().await.map_err(stopped)?;
+        let is_new = crate::formation::last_index(self.engine()?).await.map_err(stopped)?.is_none();
         Ok(Response::new(proto::DescribeReply { is_new }))
     }
 
     async fn form(&self, request: Request<proto::FormRequest>) -> Reply<proto::FormReply> {
         self.admit(&request)?;
         let engine = self.engine()?;
-        if engine.is_initialized().await.map_err(stopped)? {
+        if crate::formation::last_index(engine).await.map_err(stopped)?.is_some() {
             return Err(Status::failed_precondition("this node belongs to a group already"));
         }
         crate::formation::settle(&self.core, engine).await.map_err(stopped)?;
