@@ -38,13 +38,20 @@ fn a_cluster_is_ready_soon_and_its_data_survive_restarts() {
 }
 
 #[test]
-fn a_signal_before_the_cluster_is_ready_ends_it_cleanly() {
+fn a_cluster_that_is_stopped_or_killed_while_it_forms_is_formed_at_the_next_start() {
     let temp = tempfile::tempdir().expect("a temporary folder");
-    let options = DevOptions::default_regions().data_dir(&temp.path().join("data"));
-    let mut process = options.launch(&BTreeMap::new());
-    process.wait_stderr("the group is formed"); // of the first Region of four
-    let ended = process.end(Signal::INT);
-    ended.assert_clean();
+    for signal in [Signal::INT, Signal::KILL] {
+        let options = DevOptions::default_regions().data_dir(&temp.path().join(format!("{signal:?}")));
+        let mut process = options.launch(&BTreeMap::new());
+        process.wait_stderr("the group is formed"); // of the first Region of four
+        let ended = process.end(signal);
+        if signal == Signal::INT {
+            ended.assert_clean();
+        }
+        let dev = options.start();
+        println!("ready after {:?}, having been interrupted by {signal:?}", dev.ready_after);
+        dev.client("ap-southeast-1").create_key();
+    }
 }
 
 #[test]
