@@ -218,7 +218,7 @@ impl LocalCluster {
     /// Stops every node cleanly.
     pub async fn shutdown(mut self) {
         let nodes = std::mem::take(&mut self.nodes);
-        futures::future::join_all(nodes.into_values().map(Node::shutdown)).await;
+        futures::future::join_all(nodes.into_values().map(Node::shutdown_with_region)).await;
     }
 
     async fn bind(&self, name: &NodeName, address: SocketAddr) -> Result<(PeerTls, PeerListener)> {

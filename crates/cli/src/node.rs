@@ -150,6 +150,18 @@ impl Node {
         self.schedule.abort();
         self.replicator.shutdown().await;
         self.group.shutdown().await;
+        self.finish().await;
+    }
+
+    /// Stops cleanly together with all nodes of its Region: nobody is left to hand anything over to.
+    pub async fn shutdown_with_region(self) {
+        self.schedule.abort();
+        self.replicator.shutdown().await;
+        self.group.close().await;
+        self.finish().await;
+    }
+
+    async fn finish(self) {
         self.server.shutdown().await;
         if let Err(error) = self.trail.close().await {
             tracing::warn!(%error, "the audit trail could not be closed cleanly");

@@ -475,6 +475,12 @@ impl Group {
         self.end(true).await;
     }
 
+    /// Stops and closes the storage cleanly, without handing leadership over: for the end of a whole group, where any
+    /// successor ends as well.
+    pub async fn close(&self) {
+        self.end(true).await;
+    }
+
     /// Stops at once, without handing anything over or tidying up: what a crash would leave is left.
     pub async fn halt(&self) {
         self.end(false).await;
