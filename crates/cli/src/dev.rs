@@ -181,7 +181,7 @@ fn welcome(arguments: &DevArguments) -> String {
         "\nCredentials, for development only: access key `test`, secret `test` (account 000000000000).\n\
          Any 12-digit access key with secret `test` is the root of that account.\n\n\
          Try it:\n\n  \
-         export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION={region} AWS_ENDPOINT_URL=http://{gateway}\n  \
+         export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION={region} AWS_ENDPOINT_URL=http://{gateway}\n  \
          aws kms create-key --multi-region --description hello\n  \
          aws kms list-keys\n  \
          aws kms generate-random --number-of-bytes 16\n\n\
