@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +102,7 @@ fn cluster_config(
     LocalClusterConfig {
         regions: arguments.regions.clone(),
         nodes_per_region: arguments.nodes_per_region,
+        peer_ip: Ipv4Addr::LOCALHOST.into(),
         data_dir,
         clock,
         gate: Arc::new(LinkDelay(Duration::from_millis(arguments.link_delay_ms))),

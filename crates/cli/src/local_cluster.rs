@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct LocalClusterConfig {
     pub regions: Vec<Region>,
     /// Nodes in each Region.
     pub nodes_per_region: u64,
+    /// The address of this machine at which nodes listen for each other, on ports that the system picks.
+    pub peer_ip: IpAddr,
     /// Folder of the cluster's data.
     pub data_dir: PathBuf,
     /// Where time comes from.
@@ -92,7 +94,7 @@ impl LocalCluster {
     async fn start_all(&mut self) -> Result<()> {
         let mut listeners = Vec::new();
         for name in self.names() {
-            let listener = self.bind(&name, SocketAddr::new(LOOPBACK, 0)).await?;
+            let listener = self.bind(&name, SocketAddr::new(self.config.peer_ip, 0)).await?;
             self.addresses.insert(name.clone(), listener.1.local_addr()?);
             listeners.push((name, listener));
         }
@@ -222,7 +224,7 @@ impl LocalCluster {
     }
 
     async fn bind(&self, name: &NodeName, address: SocketAddr) -> Result<(PeerTls, PeerListener)> {
-        let own: CertifiedPem = self.authority.issue_node(name, &[], &[LOOPBACK])?;
+        let own: CertifiedPem = self.authority.issue_node(name, &[], &[self.config.peer_ip])?;
         let tls = PeerTls::new(&self.authority.pem().cert_pem, &own)?;
         let listener = PeerListener::bind(address, tls.clone()).await;
         Ok((tls, listener.with_context(|| format!("the peer listener of {name}"))?))
@@ -260,7 +262,6 @@ impl LocalCluster {
     }
 }
 
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Readiness changes with heartbeats; looking more often than this shows nothing new.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
