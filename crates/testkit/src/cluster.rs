@@ -1,7 +1,9 @@
 //! A cluster of a test: starting it, and taking its nodes apart and back.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use meridian::local_cluster::{LocalCluster, LocalClusterConfig};
@@ -87,6 +89,7 @@ impl ClusterBuilder {
         let config = LocalClusterConfig {
             regions: self.regions.clone(),
             nodes_per_region: self.nodes_per_region,
+            peer_ip: own_loopback_ip(),
             data_dir: folder.path().to_owned(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             gate: Arc::clone(&switchboard) as Arc<dyn FaultGate>,
@@ -274,6 +277,16 @@ impl Cluster {
     pub async fn shutdown(self) {
         self.local.shutdown().await;
     }
+}
+
+/// A loopback address that no other cluster on this machine has, so that nobody takes the port of a node that is down. On
+/// Linux all of 127.0.0.0/8 is this machine.
+fn own_loopback_ip() -> IpAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Process ids have at most 22 bits; four clusters of a process get addresses of their own.
+    let number = std::process::id() << 2 | (NEXT.fetch_add(1, Ordering::Relaxed) & 3);
+    let [_, a, b, c] = number.to_be_bytes();
+    Ipv4Addr::new(127, a, b, c).into()
 }
 
 /// Shows what the nodes log where a failed test shows its output; `RUST_LOG` says how much. A test that has its own
