@@ -8,7 +8,7 @@ use meridian_model::{KeyId, Region, ServiceError, Timestamp};
 use crate::command::{Command, Op};
 use crate::region_state::RegionState;
 use crate::rows::{Change, KeyRecord, LinkCursor, Meta, Row, RowChange};
-use crate::{aliases, deletion, domain_keys, keys, links, multi_region, policies, tags};
+use crate::{aliases, deletion, domain_keys, keys, links, multi_region, policies, schedule, tags};
 
 /// What a command came to. A refusal is a normal outcome: it changed nothing but the clock.
 pub type Outcome = Result<Done, ServiceError>;
@@ -62,7 +62,7 @@ fn decide(draft: &mut Draft<'_>, op: &Op) -> Outcome {
         Op::UntagResource { key_id, tag_keys } => tags::untag(draft, *key_id, tag_keys),
         Op::PutKeyPolicy { key_id, policy } => policies::put(draft, *key_id, policy),
         Op::AddDomainKey(wrapped) => domain_keys::add(draft, wrapped),
-        Op::Tick => Ok(deletion::complete_due(draft)),
+        Op::Tick => Ok(schedule::tick(draft)),
         Op::ReserveReplica(reserve) => multi_region::reserve_replica(draft, reserve),
         Op::ApplyMessage { from, sequence, committed_at, message } => {
             Ok(links::apply_message(draft, from, *sequence, *committed_at, message))

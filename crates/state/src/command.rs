@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::links::Delivered;
 
-/// Version of the encoding of commands that this build writes and reads.
-pub const COMMAND_FORMAT: u8 = 1;
+/// The newest version of the encoding of commands. Each command is written in the oldest version that has it, so that
+/// nodes of an earlier build go on reading whatever they know.
+pub const COMMAND_FORMAT: u8 = 2;
 
 /// Why bytes are not a command or a row of this build.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +47,7 @@ impl Command {
     /// The bytes of the command: the version, then its postcard form.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![COMMAND_FORMAT]).expect("commands hold nothing that postcard cannot encode")
+        postcard::to_extend(self, vec![self.op.format()]).expect("commands hold nothing that postcard cannot encode")
     }
 
     /// The inverse of [`Command::encode`].
@@ -55,7 +56,7 @@ impl Command {
     /// If the version is unknown or the bytes are damaged.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         match bytes.split_first() {
-            Some((&COMMAND_FORMAT, body)) => Ok(postcard::from_bytes(body)?),
+            Some((1..=COMMAND_FORMAT, body)) => Ok(postcard::from_bytes(body)?),
             Some((version, _)) => Err(DecodeError::UnknownVersion(*version)),
             None => Err(DecodeError::Truncated),
         }
@@ -143,6 +144,31 @@ pub enum Op {
         /// The newest sequence number that is done.
         through: u64,
     },
+}
+
+impl Op {
+    /// The version of the encoding that brought this operation.
+    const fn format(&self) -> u8 {
+        match self {
+            Self::CreateKey(_)
+            | Self::UpdateKeyDescription { .. }
+            | Self::EnableKey(_)
+            | Self::DisableKey(_)
+            | Self::ScheduleKeyDeletion { .. }
+            | Self::CancelKeyDeletion(_)
+            | Self::CreateAlias(_)
+            | Self::UpdateAlias(_)
+            | Self::DeleteAlias { .. }
+            | Self::TagResource { .. }
+            | Self::UntagResource { .. }
+            | Self::PutKeyPolicy { .. }
+            | Self::AddDomainKey(_)
+            | Self::Tick
+            | Self::ReserveReplica(_)
+            | Self::AcknowledgeOutbox { .. } => 1,
+            Self::ApplyMessage { message, .. } => message.format(),
+        }
+    }
 }
 
 /// A new key, with its material sealed by the leader.

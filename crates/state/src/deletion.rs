@@ -2,10 +2,9 @@
 
 use meridian_model::{KeyId, KeyState, MultiRegionKeyType, time::days};
 
-use crate::apply::{Done, Draft, Outcome};
+use crate::apply::{Draft, Outcome};
 use crate::key_states::Requirement;
 use crate::links::Message;
-use crate::quotas::DELETIONS_PER_TICK;
 use crate::rows::{Change, Deletion, KeyRecord, RowId};
 
 /// Starts the waiting period, or, for a primary that has replicas, the wait for their deletion.
@@ -36,21 +35,14 @@ pub(crate) fn cancel(draft: &mut Draft<'_>, key_id: KeyId) -> Outcome {
     Ok(draft.put_key(KeyRecord { state: KeyState::Disabled, deletion: None, ..KeyRecord::clone(key) }))
 }
 
-/// Deletes the keys whose waiting period is over, the longest overdue first.
-pub(crate) fn complete_due(draft: &mut Draft<'_>) -> Done {
-    let due: Vec<KeyId> = draft.state.due_deletions(draft.now).take(DELETIONS_PER_TICK).collect();
-    for key_id in due {
-        delete(draft, key_id);
-    }
-    Done::Nothing
-}
-
 /// Removes the key with everything that belongs to it, and tells the rest of its set.
-fn delete(draft: &mut Draft<'_>, key_id: KeyId) {
+pub(crate) fn delete(draft: &mut Draft<'_>, key_id: KeyId) {
     let Some(key) = draft.state.key(key_id) else { return };
     let aliases = draft.state.aliases_of(key_id).map(|alias| RowId::Alias(alias.account, alias.name.clone()));
     let materials = draft.state.materials_of(key_id).map(|row| RowId::Material(key_id, row.material_id));
-    let mut rows: Vec<RowId> = aliases.chain(materials).collect();
+    let versions = draft.state.versions_of(key_id).map(|row| RowId::Version(key_id, row.material_id));
+    let mut rows: Vec<RowId> = aliases.chain(materials).chain(versions).collect();
+    rows.extend(draft.state.rotation(key_id).map(|_| RowId::Rotation(key_id)));
     rows.extend(draft.state.tags(key_id).map(|_| RowId::Tags(key_id)));
     rows.extend(draft.state.policy(key_id).map(|_| RowId::Policy(key_id)));
     rows.push(RowId::Key(key_id));

@@ -4,7 +4,7 @@
 //! come inside the command. Equal state and equal command give equal bytes on every node.
 //!
 //! Cut by resource: [`keys`], [`deletion`], [`aliases`], [`tags`], [`policies`], [`multi_region`], [`links`],
-//! [`domain_keys`]. Every refusal leaves the state as it was; whatever is due later stands in one schedule index.
+//! [`domain_keys`]. Every refusal leaves the state as it was; whatever is due later stands in one index ([`schedule`]).
 
 pub mod aliases;
 pub mod apply;
@@ -19,6 +19,7 @@ pub mod policies;
 pub mod quotas;
 pub mod region_state;
 pub mod rows;
+pub mod schedule;
 pub mod tags;
 
 pub use apply::{Applied, Done, Outcome, apply};

@@ -59,6 +59,31 @@ pub enum Delivered {
     },
 }
 
+impl Message {
+    /// The version of the encodings of commands and rows that brought this message.
+    pub(crate) const fn format(&self) -> u8 {
+        match self {
+            Self::CreateReplica(_)
+            | Self::TransferMaterial(_)
+            | Self::SetMembership(_)
+            | Self::ReplicaCreated(_)
+            | Self::ReplicaRefused { .. }
+            | Self::ReplicaDeleted(_)
+            | Self::KeyDeleted { .. } => 1,
+        }
+    }
+}
+
+impl Delivered {
+    /// The version of the encoding of commands that brought this message.
+    pub(crate) const fn format(&self) -> u8 {
+        match self {
+            Self::Plain(message) => message.format(),
+            Self::Material { .. } => 1,
+        }
+    }
+}
+
 /// The shared properties of a set, and the independent ones that its new replica starts with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewReplica {

@@ -9,5 +9,5 @@ pub const ALIASES_PER_KEY: usize = 50;
 /// User tags per key.
 pub const TAGS_PER_KEY: usize = 50;
 
-/// Keys whose deletion one tick of time completes; the rest follow with the next tick.
-pub const DELETIONS_PER_TICK: usize = 100;
+/// Due things that one tick of time does; the rest follow with the next tick.
+pub const DUE_PER_TICK: usize = 100;

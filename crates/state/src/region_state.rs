@@ -12,8 +12,10 @@ use meridian_model::{AccountId, AliasName, KeyArn, KeyId, KeyMaterialId, Partiti
 
 use crate::command::DecodeError;
 use crate::rows::{
-    AliasRecord, Change, KeyRecord, LinkCursor, MaterialRecord, Meta, OutboxRow, PolicyRecord, Row, RowId, TagsRecord,
+    AliasRecord, Change, KeyRecord, LinkCursor, MaterialRecord, Meta, OutboxRow, PolicyRecord, RotationRecord, Row,
+    RowId, TagsRecord, VersionRecord,
 };
+use crate::schedule::{Due, due_of};
 
 /// Everything that the Raft group of a Region has agreed on.
 #[derive(Clone, Debug)]
@@ -29,11 +31,13 @@ pub struct RegionState {
     domain_keys: OrdMap<DomainKeyId, Arc<WrappedDomainKey>>,
     outbox: OrdMap<(Region, u64), Arc<OutboxRow>>,
     cursors: OrdMap<Region, LinkCursor>,
+    versions: OrdMap<(KeyId, KeyMaterialId), Arc<VersionRecord>>,
+    rotations: OrdMap<KeyId, Arc<RotationRecord>>,
     // Indexes, derived from the tables above.
     keys_by_account: OrdSet<(AccountId, KeyId)>,
     key_counts: OrdMap<AccountId, usize>,
     aliases_by_key: OrdMap<(KeyId, AliasName), AccountId>,
-    schedule: OrdSet<(Timestamp, KeyId)>,
+    schedule: OrdSet<(Timestamp, Due)>,
     newest_domain_key: Option<Arc<WrappedDomainKey>>,
 }
 
@@ -53,6 +57,8 @@ impl RegionState {
             domain_keys: OrdMap::new(),
             outbox: OrdMap::new(),
             cursors: OrdMap::new(),
+            versions: OrdMap::new(),
+            rotations: OrdMap::new(),
             keys_by_account: OrdSet::new(),
             key_counts: OrdMap::new(),
             aliases_by_key: OrdMap::new(),
@@ -88,6 +94,8 @@ impl RegionState {
             .chain(self.domain_keys.values().cloned().map(Row::DomainKey))
             .chain(self.outbox.values().cloned().map(Row::Outbox))
             .chain(self.cursors.iter().map(|(region, cursor)| Row::Cursor(region.clone(), cursor.clone())))
+            .chain(self.versions.values().cloned().map(Row::Version))
+            .chain(self.rotations.values().cloned().map(Row::Rotation))
             .map(|row| (row.id().encode(), row.encode()))
     }
 
@@ -237,9 +245,27 @@ impl RegionState {
         self.cursors.get(region).cloned().unwrap_or_default()
     }
 
-    /// The keys whose waiting period has ended by `now`, the longest overdue first.
-    pub fn due_deletions(&self, now: Timestamp) -> impl Iterator<Item = KeyId> + '_ {
-        self.schedule.iter().take_while(move |(due, _)| *due <= now).map(|(_, key_id)| *key_id)
+    /// What is known of a version of a key's material besides its bytes.
+    #[must_use]
+    pub fn version(&self, key_id: KeyId, material_id: KeyMaterialId) -> Option<&Arc<VersionRecord>> {
+        self.versions.get(&(key_id, material_id))
+    }
+
+    /// The versions of a key's material that something is known of, in the order of their ids.
+    pub fn versions_of(&self, key_id: KeyId) -> impl Iterator<Item = &Arc<VersionRecord>> + '_ {
+        let start = (key_id, KeyMaterialId::from_bytes([0; 32]));
+        self.versions.range(start..).take_while(move |((owner, _), _)| *owner == key_id).map(|(_, row)| row)
+    }
+
+    /// How the material of a key is rotated; `None` if it never was and is not to be.
+    #[must_use]
+    pub fn rotation(&self, key_id: KeyId) -> Option<&Arc<RotationRecord>> {
+        self.rotations.get(&key_id)
+    }
+
+    /// What is due by `now`, the longest overdue first.
+    pub fn due(&self, now: Timestamp) -> impl Iterator<Item = Due> + '_ {
+        self.schedule.iter().take_while(move |(at, _)| *at <= now).map(|(_, due)| *due)
     }
 
     /// When the next thing is due; `None` if nothing is scheduled.
@@ -259,10 +285,10 @@ impl RegionState {
     fn put(&mut self, row: Row) {
         match row {
             Row::Meta(meta) => self.clock = meta.clock,
-            Row::Key(key) => self.put_key(key),
-            Row::Material(row) => {
-                self.materials.insert((row.key_id, row.material_id), row);
-            }
+            Row::Key(key) => self.rescheduling(key.key_id, |state| state.put_key(key)),
+            Row::Material(row) => self.rescheduling(row.key_id, |state| {
+                state.materials.insert((row.key_id, row.material_id), row);
+            }),
             Row::Alias(row) => self.put_alias(row),
             Row::Tags(row) => {
                 self.tags.insert(row.key_id, row);
@@ -277,16 +303,22 @@ impl RegionState {
             Row::Cursor(region, cursor) => {
                 self.cursors.insert(region, cursor);
             }
+            Row::Version(row) => self.rescheduling(row.key_id, |state| {
+                state.versions.insert((row.key_id, row.material_id), row);
+            }),
+            Row::Rotation(row) => self.rescheduling(row.key_id, |state| {
+                state.rotations.insert(row.key_id, row);
+            }),
         }
     }
 
     fn delete(&mut self, id: &RowId) {
         match id {
             RowId::Meta => self.clock = Timestamp::default(),
-            RowId::Key(key_id) => self.delete_key(*key_id),
-            RowId::Material(key_id, material_id) => {
-                self.materials.remove(&(*key_id, *material_id));
-            }
+            RowId::Key(key_id) => self.rescheduling(*key_id, |state| state.delete_key(*key_id)),
+            RowId::Material(key_id, material_id) => self.rescheduling(*key_id, |state| {
+                state.materials.remove(&(*key_id, *material_id));
+            }),
             RowId::Alias(account, name) => self.delete_alias(*account, name),
             RowId::Tags(key_id) => {
                 self.tags.remove(key_id);
@@ -303,33 +335,36 @@ impl RegionState {
             RowId::Cursor(region) => {
                 self.cursors.remove(region);
             }
+            RowId::Version(key_id, material_id) => self.rescheduling(*key_id, |state| {
+                state.versions.remove(&(*key_id, *material_id));
+            }),
+            RowId::Rotation(key_id) => self.rescheduling(*key_id, |state| {
+                state.rotations.remove(key_id);
+            }),
+        }
+    }
+
+    /// Makes a change to the rows of a key and brings the schedule in line with them.
+    fn rescheduling(&mut self, key_id: KeyId, change: impl FnOnce(&mut Self)) {
+        for due in due_of(self, key_id) {
+            self.schedule.remove(&due);
+        }
+        change(self);
+        for due in due_of(self, key_id) {
+            self.schedule.insert(due);
         }
     }
 
     fn put_key(&mut self, key: Arc<KeyRecord>) {
-        if let Some(due) = due(&key) {
-            self.schedule.insert((due, key.key_id));
-        }
         let (account, key_id) = (key.account, key.key_id);
-        if let Some(former) = self.keys.insert(key_id, key) {
-            self.unschedule(&former, key_id);
-        } else {
+        if self.keys.insert(key_id, key).is_none() {
             self.keys_by_account.insert((account, key_id));
             *self.key_counts.entry(account).or_default() += 1;
         }
     }
 
-    /// Drops the former due time of a key unless it is also the present one.
-    fn unschedule(&mut self, former: &KeyRecord, key_id: KeyId) {
-        let present = self.keys.get(&key_id).and_then(|key| due(key));
-        if let Some(former_due) = due(former).filter(|former_due| Some(*former_due) != present) {
-            self.schedule.remove(&(former_due, key_id));
-        }
-    }
-
     fn delete_key(&mut self, key_id: KeyId) {
         let Some(former) = self.keys.remove(&key_id) else { return };
-        self.unschedule(&former, key_id);
         self.keys_by_account.remove(&(former.account, key_id));
         let count = self.key_counts.entry(former.account).or_default();
         *count -= 1;
@@ -357,8 +392,4 @@ impl RegionState {
         }
         self.domain_keys.insert(row.id, row);
     }
-}
-
-fn due(key: &KeyRecord) -> Option<Timestamp> {
-    key.deletion.and_then(|deletion| deletion.due)
 }

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use meridian_crypto::{DomainKeyId, SealedMaterial, WrappedDomainKey};
 use meridian_model::{
     AccountId, AliasName, KeyId, KeyMaterialId, KeySpec, KeyState, KeyUsageType, MultiRegionKeyType, OriginType,
-    Region, Timestamp,
+    Region, RotationType, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::command::DecodeError;
 use crate::links::Message;
 
-/// Version of the encoding of rows that this build writes and reads.
-pub const ROW_FORMAT: u8 = 1;
+/// The newest version of the encoding of rows. Each row is written in the oldest version that has it.
+pub const ROW_FORMAT: u8 = 2;
 
 /// One changed row, as a storage engine sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +120,73 @@ pub struct MaterialRecord {
     pub sealed: SealedMaterial,
 }
 
+/// What is known of one version of a key's material besides its bytes. It outlives them: imported material that was deleted
+/// or has expired may come back, but no other in its place.
+///
+/// A generated version that no rotation made current, such as the first one of a key, has no such row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRecord {
+    /// The key.
+    pub key_id: KeyId,
+    /// The version.
+    pub material_id: KeyMaterialId,
+    /// The rotation that made the version the one that encrypts; `None` for the first one and for one that waits for it.
+    pub rotation: Option<Rotated>,
+    /// How the version was imported; `None` for generated material.
+    pub import: Option<Imported>,
+}
+
+/// A rotation that was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotated {
+    /// When the version began to encrypt.
+    pub at: Timestamp,
+    /// What asked for it.
+    pub kind: RotationType,
+}
+
+/// What came with an import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The importer's description, 0 to 256 characters.
+    pub description: Option<String>,
+    /// When the bytes expire; `None` if they do not.
+    pub valid_to: Option<Timestamp>,
+}
+
+/// How the material of one key is rotated. Only symmetric encryption keys have this row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotationRecord {
+    /// The key.
+    pub key_id: KeyId,
+    /// Automatic rotation; `None` while it is off.
+    pub automatic: Option<AutomaticRotation>,
+    /// Rotations on demand so far, at most 25.
+    pub on_demand: u32,
+    /// The version that is to become current next.
+    pub pending: Option<PendingRotation>,
+}
+
+/// Automatic rotation that is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutomaticRotation {
+    /// 90 to 2,560 days.
+    pub period_days: u32,
+    /// When the next rotation is due. It waits while the key is not enabled.
+    pub next: Timestamp,
+}
+
+/// A version of the material that is to become current.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingRotation {
+    /// The version.
+    pub material_id: KeyMaterialId,
+    /// When the rotation was asked for and by what; `None` for imported material that waits to be asked for.
+    pub started: Option<Rotated>,
+    /// Regions of the set that have not confirmed that they hold the version.
+    pub waiting_for: BTreeSet<Region>,
+}
+
 /// An alias.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AliasRecord {
@@ -198,6 +265,10 @@ pub enum Row {
     Outbox(Arc<OutboxRow>),
     /// See [`LinkCursor`]; with the Region at the other end.
     Cursor(Region, LinkCursor),
+    /// See [`VersionRecord`].
+    Version(Arc<VersionRecord>),
+    /// See [`RotationRecord`].
+    Rotation(Arc<RotationRecord>),
 }
 
 /// Names a row.
@@ -221,6 +292,10 @@ pub enum RowId {
     Outbox(Region, u64),
     /// The cursor of the link with a Region.
     Cursor(Region),
+    /// What is known of a version of a key's material.
+    Version(KeyId, KeyMaterialId),
+    /// How a key is rotated.
+    Rotation(KeyId),
 }
 
 /// A change of one row.
@@ -246,6 +321,8 @@ impl Row {
             Self::DomainKey(row) => RowId::DomainKey(row.id),
             Self::Outbox(row) => RowId::Outbox(row.to.clone(), row.sequence),
             Self::Cursor(region, _) => RowId::Cursor(region.clone()),
+            Self::Version(row) => RowId::Version(row.key_id, row.material_id),
+            Self::Rotation(row) => RowId::Rotation(row.key_id),
         }
     }
 
@@ -253,15 +330,17 @@ impl Row {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Meta(row) => encode(row),
-            Self::Key(row) => encode(row),
-            Self::Material(row) => encode(row),
-            Self::Alias(row) => encode(row),
-            Self::Tags(row) => encode(row),
-            Self::Policy(row) => encode(row),
-            Self::DomainKey(row) => encode(row),
-            Self::Outbox(row) => encode(row),
-            Self::Cursor(region, row) => encode(&(region, row)),
+            Self::Meta(row) => encode(1, row),
+            Self::Key(row) => encode(1, row),
+            Self::Material(row) => encode(1, row),
+            Self::Alias(row) => encode(1, row),
+            Self::Tags(row) => encode(1, row),
+            Self::Policy(row) => encode(1, row),
+            Self::DomainKey(row) => encode(1, row),
+            Self::Outbox(row) => encode(row.message.format(), row),
+            Self::Cursor(region, row) => encode(1, &(region, row)),
+            Self::Version(row) => encode(2, row),
+            Self::Rotation(row) => encode(2, row),
         }
     }
 
@@ -281,6 +360,8 @@ impl Row {
             table::DOMAIN_KEY => Self::DomainKey(Arc::new(decode(value)?)),
             table::OUTBOX => Self::Outbox(Arc::new(decode(value)?)),
             table::CURSOR => decode(value).map(|(region, cursor)| Self::Cursor(region, cursor))?,
+            table::VERSION => Self::Version(Arc::new(decode(value)?)),
+            table::ROTATION => Self::Rotation(Arc::new(decode(value)?)),
             unknown => return Err(DecodeError::UnknownTable(unknown)),
         };
         if row.id().encode() == id { Ok(row) } else { Err(DecodeError::MisplacedRow) }
@@ -305,6 +386,8 @@ impl RowId {
                 joined(table::OUTBOX, &[region.as_str().as_bytes(), &[0], &sequence.to_be_bytes()])
             }
             Self::Cursor(region) => joined(table::CURSOR, &[region.as_str().as_bytes()]),
+            Self::Version(key_id, material) => joined(table::VERSION, &[&key_id.to_bytes(), material.as_bytes()]),
+            Self::Rotation(key_id) => joined(table::ROTATION, &[&key_id.to_bytes()]),
         }
     }
 }
@@ -324,13 +407,13 @@ fn joined(table: u8, parts: &[&[u8]]) -> Vec<u8> {
     std::iter::once(table).chain(parts.iter().flat_map(|part| part.iter().copied())).collect()
 }
 
-fn encode(row: &impl Serialize) -> Vec<u8> {
-    postcard::to_extend(row, vec![ROW_FORMAT]).expect("rows hold nothing that postcard cannot encode")
+fn encode(format: u8, row: &impl Serialize) -> Vec<u8> {
+    postcard::to_extend(row, vec![format]).expect("rows hold nothing that postcard cannot encode")
 }
 
 fn decode<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, DecodeError> {
     match value.split_first() {
-        Some((&ROW_FORMAT, bytes)) => Ok(postcard::from_bytes(bytes)?),
+        Some((1..=ROW_FORMAT, bytes)) => Ok(postcard::from_bytes(bytes)?),
         Some((version, _)) => Err(DecodeError::UnknownVersion(*version)),
         None => Err(DecodeError::Truncated),
     }
@@ -347,4 +430,6 @@ mod table {
     pub(super) const DOMAIN_KEY: u8 = 7;
     pub(super) const OUTBOX: u8 = 8;
     pub(super) const CURSOR: u8 = 9;
+    pub(super) const VERSION: u8 = 10;
+    pub(super) const ROTATION: u8 = 11;
 }
