@@ -13,6 +13,7 @@ import botocore.exceptions
 import pytest
 
 from local_cluster import REGIONS, LocalCluster, wait_until
+from raw_wire import Wire
 
 _ACCOUNTS = itertools.count(200_000_000_001)
 
@@ -62,6 +63,14 @@ def client_for(cluster):
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def wire(cluster):
+    """A connection below the SDKs."""
+    wire = Wire(cluster.gateway)
+    yield wire
+    wire.close()
 
 
 @pytest.fixture

@@ -1,61 +1,14 @@
 """The wire below the clients: signatures, error shapes, health, and requests that no SDK would send."""
 
 import datetime
-import http.client
 import json
-import urllib.parse
 import uuid
 
 import botocore.auth
-import botocore.awsrequest
-import botocore.credentials
 import pytest
 
 from conftest import refused
-
-JSON = "application/x-amz-json-1.1"
-
-
-class Wire:
-    """Sends requests as they are given, signed or not, and returns status, headers and body."""
-
-    def __init__(self, cluster):
-        self.address = urllib.parse.urlsplit(cluster.gateway).netloc
-
-    def send(self, headers, body=b"{}", method="POST", path="/"):
-        connection = http.client.HTTPConnection(self.address, timeout=20)
-        try:
-            connection.request(method, path, body=body, headers=headers)
-            response = connection.getresponse()
-            return response.status, response.headers, response.read()
-        finally:
-            connection.close()
-
-    def signed(self, operation, body=b"{}", key="test", secret="test", service="kms", region="us-east-1", **headers):
-        """Headers of a signed request."""
-        request = botocore.awsrequest.AWSRequest(
-            "POST",
-            f"http://{self.address}/",
-            data=body,
-            headers={"Content-Type": JSON, "X-Amz-Target": f"TrentService.{operation}", **headers},
-        )
-        credentials = botocore.credentials.Credentials(key, secret)
-        botocore.auth.SigV4Auth(credentials, service, region).add_auth(request)
-        return dict(request.headers.items())
-
-    def refusal(self, headers, body=b"{}", **request):
-        """The code of an error answer, after checking its shape."""
-        status, answer_headers, answer = self.send(headers, body, **request)
-        assert status >= 400
-        assert answer_headers.get("Content-Type") == JSON
-        assert uuid.UUID(answer_headers["x-amzn-RequestId"])
-        error = json.loads(answer)
-        return status, error["__type"].rpartition("#")[2], error.get("message", error.get("Message"))
-
-
-@pytest.fixture
-def wire(cluster):
-    return Wire(cluster)
+from raw_wire import JSON
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

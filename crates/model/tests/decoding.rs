@@ -31,6 +31,15 @@ fn null_and_absent_are_the_same() {
 }
 
 #[test]
+fn numbers_in_an_encryption_context_stand_for_their_texts() {
+    let context = r#"{"a":7,"b":-9223372036854775808,"c":10103.0,"d":1.5e2,"e":"7"}"#;
+    let body = format!(r#"{{"KeyId":"k","Plaintext":"aGk=","EncryptionContext":{context}}}"#);
+    let Request::Encrypt(request) = decoded(Operation::Encrypt, &body) else { panic!("another operation") };
+    let texts: Vec<&str> = request.encryption_context.values().map(String::as_str).collect();
+    assert_eq!(texts, ["7", "-9223372036854775808", "10103.0", "150.0", "7"]);
+}
+
+#[test]
 fn escapes_are_understood_in_names_and_values() {
     let body = r#"{"Key\u0049d":"\u006b","Plaintext":"\/\/8=","EncryptionAlgorithm":"SYMMETRIC\u005fDEFAULT"}"#;
     let Request::Encrypt(request) = decoded(Operation::Encrypt, body) else { panic!("another operation") };
@@ -71,7 +80,7 @@ fn violations_are_worded_as_the_service_words_them() {
             Operation::ListKeys,
             r#"{"Limit":1001,"ResourceOwners":[]}"#,
             "2 validation errors detected: Value '1001' at 'limit' failed to satisfy constraint: Member must have \
-             value less than or equal to 1000; Value at 'resourceOwners' failed to satisfy constraint: Member must \
+             value less than or equal to 1000; Value '[]' at 'resourceOwners' failed to satisfy constraint: Member must \
              have length greater than or equal to 1",
         ),
         (
@@ -80,8 +89,8 @@ fn violations_are_worded_as_the_service_words_them() {
             "3 validation errors detected: Value '-1' at 'limit' failed to satisfy constraint: Member must have value \
              greater than or equal to 1; Value '[SELF, ME, null]' at 'resourceOwners' failed to satisfy constraint: \
              Member must satisfy constraint: [Member must satisfy enum value set: [SELF, OTHER_ACCOUNTS_VIA_RAM], \
-             Member must not be null]; Value at 'resourceOwners' failed to satisfy constraint: Member must have \
-             length less than or equal to 2",
+             Member must not be null]; Value '[SELF, ME, null]' at 'resourceOwners' failed to satisfy constraint: \
+             Member must have length less than or equal to 2",
         ),
         (
             Operation::Encrypt,
@@ -119,7 +128,9 @@ fn what_is_no_request_is_a_serialization_error() {
         (r#"{"GrantTokens":"t"}"#, "Unexpected value type in payload"),
         (r#"{"GrantTokens":{}}"#, "Start of structure or map found where not expected"),
         (r#"{"EncryptionContext":[]}"#, "Start of list found where not expected"),
-        (r#"{"EncryptionContext":{"a":1}}"#, "NUMBER_VALUE cannot be converted to String"),
+        (r#"{"EncryptionContext":{"a":true}}"#, "TRUE_VALUE cannot be converted to String"),
+        (r#"{"EncryptionContext":{"a":18446744073709551615}}"#, "NUMBER_VALUE cannot be converted to String"),
+        (r#"{"EncryptionContext":{"a":1e16}}"#, "NUMBER_VALUE cannot be converted to String"),
         (r#"{"EncryptionContext":{"a":"1","a":"2"}}"#, "A key of a map is given more than once"),
     ] {
         let error = refusal(Operation::Encrypt, body);
@@ -177,6 +188,12 @@ fn secrets_turn_up_in_no_message() {
             Operation::CreateCustomKeyStore,
             r#"{"CustomKeyStoreName":"n","XksProxyAuthenticationCredential":
                 {"AccessKeyId":"ABCDEFGHIJKLMNOPQRST","RawSecretAccessKey":"hunter2"}}"#
+                .to_owned(),
+        ),
+        (
+            Operation::CreateCustomKeyStore,
+            r#"{"CustomKeyStoreName":"n","XksProxyAuthenticationCredential":
+                {"AccessKeyId":"hunter2","RawSecretAccessKey":"x"}}"#
                 .to_owned(),
         ),
     ] {

@@ -90,10 +90,15 @@ impl Gateway {
     /// Answers one request.
     pub(crate) async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Answer {
         let _under_way = connection.activity.request();
-        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        match request.uri().path() {
+        let (parts, body) = request.into_parts();
+        let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+        let path = parts.uri.path();
+        if path == "/" && parts.method == Method::POST {
+            return self.answer_api(connection, &parts, body).await;
+        }
+        body::pass_over(body, &self.limits).await;
+        match path {
             "/healthz" if is_read => health::healthz(),
-            "/" if *request.method() == Method::POST => self.answer_api(connection, request).await,
             "/readyz" if is_read => health::readyz(&self.endpoints),
             "/metrics" if is_read => health::metrics(&self.metrics),
             "/" => method_not_allowed("POST"),
@@ -102,11 +107,10 @@ impl Gateway {
         }
     }
 
-    async fn answer_api(&self, connection: &Connection, request: Request<Incoming>) -> Answer {
+    async fn answer_api(&self, connection: &Connection, parts: &Parts, body: Incoming) -> Answer {
         let started = Instant::now();
         let request_id = ids::unique_id().to_string();
-        let (parts, body) = request.into_parts();
-        let call = Call { gateway: self, connection, parts: &parts, request_id: &request_id };
+        let call = Call { gateway: self, connection, parts, request_id: &request_id };
         let handled = AssertUnwindSafe(call.handle(body)).catch_unwind().await.unwrap_or_else(|_| {
             self.metrics.panics().inc();
             tracing::error!(request_id, "a request ended in a panic; its message stands on standard error");
@@ -171,6 +175,7 @@ impl<'a> Call<'a> {
     /// the target says enough.
     async fn handle_json(self, body: Incoming) -> Handled<'a> {
         let Some(operation) = self.operation() else {
+            body::pass_over(body, self.gateway.limits()).await;
             return self.refused(UNKNOWN_OPERATION, None, &ServiceError::new(ErrorCode::UnknownOperation, ""));
         };
         let (body, verified) = match self.authenticated(body, &[Service::Kms]).await {
@@ -217,7 +222,8 @@ impl<'a> Call<'a> {
     ) -> Result<(Body<'a>, Verified), Unauthenticated> {
         let Gateway { limits, large_bodies, clock, verifier, regions, .. } = self.gateway;
         if !self.parts.headers.contains_key(AUTHORIZATION) {
-            return Err(Unauthenticated::Signature(SignatureError::MissingAuthenticationToken)); // not worth its body
+            body::pass_over(body, limits).await; // worth no memory
+            return Err(Unauthenticated::Signature(SignatureError::MissingAuthenticationToken));
         }
         let read = body::read(body, limits, large_bodies).await;
         let body = read.map_err(|error| Unauthenticated::Body(self.body_error(error)))?;

@@ -33,7 +33,8 @@ shapes! {
 
     /// The credential that the service signs its requests to an external key store proxy with.
     XksProxyAuthenticationCredentialType {
-        required access_key_id: String = "AccessKeyId", XKS_ACCESS_KEY_ID;
+        /// Sensitive by the model, although `DescribeCustomKeyStores` tells it to whoever may ask.
+        required access_key_id: SecretString = "AccessKeyId", XKS_ACCESS_KEY_ID;
         required raw_secret_access_key: SecretString = "RawSecretAccessKey", XKS_SECRET_ACCESS_KEY;
     }
 

@@ -4,66 +4,75 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeSeq, Serializer};
+use serde_json::Number;
 
-use crate::wire::limits::{ANY_TEXT, Items};
+use crate::wire::limits::Items;
 use crate::wire::member::{Decoding, Encoded, Slot, Wire};
 use crate::wire::report::{Constraint, Constraints, Path, Report, Shown};
 use crate::wire::scalars::{Scalar, read_raw};
-use crate::wire::token::{Name, UNEXPECTED_LIST, UNEXPECTED_STRUCTURE, refuse_scalars};
+use crate::wire::token::{Name, Token, UNEXPECTED_LIST, UNEXPECTED_STRUCTURE, refuse_scalars};
 
 /// An item of a list. Violations of scalar items are reported about the whole list, those of structures about the
 /// member of the item, as the service does.
 pub(crate) trait Item: Wire {
-    /// Reads all items; how many there were, and the items themselves unless one was bad.
+    /// Reads all items; `None` after reporting a violation.
     fn read_all<'de, A: SeqAccess<'de>>(
         items: A,
-        limits: &Self::Limits,
+        limits: &Items<Self::Limits>,
         at: &Path<'_>,
         report: &mut Report,
-    ) -> Result<(usize, Option<Vec<Self>>), A::Error>;
+    ) -> Result<Option<Vec<Self>>, A::Error>;
 }
 
 impl<T: Scalar> Item for T {
     fn read_all<'de, A: SeqAccess<'de>>(
         mut items: A,
-        limits: &<T as Wire>::Limits,
+        limits: &Items<<T as Wire>::Limits>,
         at: &Path<'_>,
         report: &mut Report,
-    ) -> Result<(usize, Option<Vec<T>>), A::Error> {
+    ) -> Result<Option<Vec<T>>, A::Error> {
         let mut raws = Vec::new();
-        let mut is_good = true;
+        let (mut has_bad_items, mut has_bad_size) = (false, false);
         while let Some(raw) = items.next_element_seed(RawSeed::<T>(PhantomData))? {
             match &raw {
-                Some(raw) => T::check(raw, limits, |_| is_good = false),
-                None => is_good = false,
+                Some(raw) => T::check(raw, &limits.each, |_| has_bad_items = true),
+                None => has_bad_items = true,
             }
             raws.push(raw);
         }
-        let count = raws.len();
-        if is_good {
-            return Ok((count, raws.into_iter().map(|raw| raw.and_then(T::accept)).collect()));
+        limits.size.check(raws.len(), |_| has_bad_size = true);
+        if !has_bad_items && !has_bad_size {
+            return Ok(raws.into_iter().map(|raw| raw.and_then(T::accept)).collect());
         }
-        report_items::<T>(&raws, limits, at, report);
-        Ok((count, None))
+        let shown = show_items::<T>(&raws);
+        let shown = shown.as_deref().map_or(Shown::Withheld, Shown::Text);
+        if has_bad_items {
+            report.violation(at, &shown, &Constraints(&item_constraints::<T>(&limits.each)));
+        }
+        limits.size.check(raws.len(), |constraint| report.violation(at, &shown, &constraint));
+        Ok(None)
     }
 }
 
-/// One violation for the whole list, naming every constraint on its items.
-fn report_items<T: Scalar>(raws: &[Option<T::Raw>], limits: &T::Limits, at: &Path<'_>, report: &mut Report) {
+/// A list as messages show it; `None` if it holds what they may not.
+fn show_items<T: Scalar>(raws: &[Option<T::Raw>]) -> Option<String> {
+    let show = |raw: &Option<T::Raw>| raw.as_ref().map_or(Some("null".to_owned()), T::shown);
+    let items = raws.iter().map(show).collect::<Option<Vec<_>>>()?;
+    Some(format!("[{}]", items.join(", ")))
+}
+
+/// What the one violation about the items of a list names: every constraint on them.
+fn item_constraints<T: Scalar>(limits: &T::Limits) -> Vec<Constraint> {
     let mut constraints = T::constraints(limits);
     constraints.push(Constraint::NotNull);
-    let is_secret = raws.iter().flatten().any(|raw| T::shown(raw).is_none());
-    let show = |raw: &Option<T::Raw>| raw.as_ref().map_or(Some("null".to_owned()), T::shown).unwrap_or_default();
-    let shown = format!("[{}]", raws.iter().map(show).collect::<Vec<_>>().join(", "));
-    let shown = if is_secret { Shown::Withheld } else { Shown::Text(&shown) };
-    report.violation(at, &shown, &Constraints(&constraints));
+    constraints
 }
 
 struct RawSeed<T>(PhantomData<T>);
 
-impl<'de, T: Scalar> serde::de::DeserializeSeed<'de> for RawSeed<T> {
+impl<'de, T: Scalar> DeserializeSeed<'de> for RawSeed<T> {
     type Value = Option<T::Raw>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -74,14 +83,15 @@ impl<'de, T: Scalar> serde::de::DeserializeSeed<'de> for RawSeed<T> {
 /// [`Item::read_all`] of structures.
 pub(crate) fn read_structures<'de, T: Wire, A: SeqAccess<'de>>(
     mut items: A,
-    limits: &T::Limits,
+    limits: &Items<T::Limits>,
     at: &Path<'_>,
     report: &mut Report,
-) -> Result<(usize, Option<Vec<T>>), A::Error> {
+) -> Result<Option<Vec<T>>, A::Error> {
     let (mut values, mut count, mut is_good) = (Vec::new(), 0, true);
     loop {
         let item = at.item(count);
-        let Some(slot) = items.next_element_seed(Decoding::<T> { limits, at: &item, report })? else { break };
+        let decoding = Decoding::<T> { limits: &limits.each, at: &item, report };
+        let Some(slot) = items.next_element_seed(decoding)? else { break };
         match slot {
             Slot::Good(value) => values.push(value),
             Slot::Bad => is_good = false,
@@ -92,7 +102,11 @@ pub(crate) fn read_structures<'de, T: Wire, A: SeqAccess<'de>>(
         }
         count += 1;
     }
-    Ok((count, is_good.then_some(values)))
+    limits.size.check(count, |constraint| {
+        is_good = false;
+        report.violation(at, &Shown::Withheld, &constraint);
+    });
+    Ok(is_good.then_some(values))
 }
 
 impl<T: Item> Wire for Vec<T> {
@@ -147,17 +161,11 @@ impl<'de, T: Item> Visitor<'de> for ListVisitor<'_, T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
         let Self { limits, at, report } = self;
-        let (count, values) = T::read_all(items, &limits.each, at, report)?;
-        let mut is_good = true;
-        limits.size.check(count, |constraint| {
-            is_good = false;
-            report.violation(at, &Shown::Withheld, &constraint);
-        });
-        Ok(values.filter(|_| is_good).map_or(Slot::Bad, Slot::Good))
+        T::read_all(items, limits, at, report).map(|values| values.map_or(Slot::Bad, Slot::Good))
     }
 }
 
-/// A map of texts; the model puts no constraints on those.
+/// A map of texts, the service's encryption contexts; the model puts no constraints on those.
 impl Wire for BTreeMap<String, String> {
     type Limits = ();
 
@@ -209,16 +217,39 @@ impl<'de> Visitor<'de> for MapVisitor<'_> {
         let Self { at, report } = self;
         let (mut values, mut is_good) = (BTreeMap::new(), true);
         while let Some(key) = entries.next_key_seed(Name)? {
-            let entry = at.entry(&key);
-            let slot = entries.next_value_seed(Decoding::<String> { limits: &ANY_TEXT, at: &entry, report })?;
-            if let Some(value) = slot.required(&entry, report) {
-                if values.insert(key.into_owned(), value).is_some() {
-                    return Err(A::Error::custom("A key of a map is given more than once"));
-                }
-            } else {
+            let Some(value) = entries.next_value_seed(EntryValue)? else {
+                report.violation(&at.entry(&key), &Shown::Null, &Constraint::NotNull);
                 is_good = false;
+                continue;
+            };
+            if values.insert(key.into_owned(), value).is_some() {
+                return Err(A::Error::custom("A key of a map is given more than once"));
             }
         }
         Ok(if is_good { Slot::Good(values) } else { Slot::Bad })
     }
 }
+
+/// Reads the value of a map entry; `None` for `null`.
+///
+/// AWS KMS Developer Guide, "Encryption context": a value that is an integer or a float is taken for a string.
+struct EntryValue;
+
+impl<'de> DeserializeSeed<'de> for EntryValue {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        match Token::read(deserializer)? {
+            Token::Null => Ok(None),
+            Token::Integer(number) => Ok(Some(number.to_string())),
+            // Beyond it two numbers could become the same text.
+            Token::Float(number) if number.abs() < EXACT_INTEGER_MAX => {
+                Ok(Number::from_f64(number).map(|n| n.to_string()))
+            }
+            token => String::read(token).map(Some).map_err(D::Error::custom),
+        }
+    }
+}
+
+/// Below 2^53 every whole number is a 64-bit float of its own.
+const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;

@@ -163,10 +163,10 @@ macro_rules! shapes {
         impl $crate::wire::containers::Item for $name {
             fn read_all<'de, A: serde::de::SeqAccess<'de>>(
                 items: A,
-                limits: &(),
+                limits: &$crate::wire::limits::Items<()>,
                 at: &$crate::wire::report::Path<'_>,
                 report: &mut $crate::wire::report::Report,
-            ) -> Result<(usize, Option<Vec<Self>>), A::Error> {
+            ) -> Result<Option<Vec<Self>>, A::Error> {
                 $crate::wire::containers::read_structures(items, limits, at, report)
             }
         }

@@ -26,6 +26,27 @@ async fn a_connection_serves_one_request_after_another() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_needs_no_body_still_reads_it_and_keeps_the_connection() {
+    let server = start(&["us-east-1"], Limits::default()).await;
+    for head in [
+        "POST / HTTP/1.1\r\nhost: a\r\nx-amz-target: TrentService.Nothing\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\nx-amz-target: TrentService.DescribeKey\r\n",
+        "PUT / HTTP/1.1\r\nhost: a\r\n",
+        "POST /elsewhere HTTP/1.1\r\nhost: a\r\n",
+    ] {
+        let mut stream = server.connect().await;
+        stream.write_all(format!("{head}content-length: 2\r\n\r\n").as_bytes()).await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await; // the head comes alone, as several clients send it
+        }
+        stream.write_all(b"{}").await.unwrap();
+        assert!(Reply::read(&mut stream).await.unwrap().status >= 400, "{head}");
+        stream.write_all(&describe("k").to_bytes()).await.unwrap();
+        assert_eq!(Reply::read(&mut stream).await.expect(head).status, 200);
+    }
+}
+
+#[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let server = start(&["us-east-1"], Limits::default()).await;
     let mut stream = server.connect().await;
