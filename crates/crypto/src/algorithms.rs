@@ -106,12 +106,24 @@ pub const fn max_plaintext_len(spec: KeySpec, algorithm: EncryptionAlgorithmSpec
     }
 }
 
+/// Checks that `algorithm` signs and verifies `message` as a `message_type`.
+///
+/// # Errors
+/// [`KeyUseError::MessageType`] or [`KeyUseError::DigestLength`] if not.
+pub fn check_message(
+    algorithm: SigningAlgorithmSpec,
+    message_type: MessageType,
+    message: &[u8],
+) -> Result<(), KeyUseError> {
+    Signed::new(algorithm, message_type, message).map(drop)
+}
+
 /// What is to be signed or verified, once message type, algorithm and length are known to fit each other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Signed<'a> {
     /// The message itself.
     Raw(&'a [u8]),
-    /// Its digest, of the length that the algorithm has.
+    /// Its digest, of the length that the algorithm has; for Ed25519ph the message itself.
     Digest(&'a [u8]),
     /// The message representative of ML-DSA (FIPS 204, algorithm 7, line 6).
     Mu(&'a [u8; MU_LEN]),

@@ -21,10 +21,23 @@ impl DataKeyPair {
     /// # Errors
     /// [`MaterialError::UnsupportedSpec`] for `SM2`; otherwise only if the generator fails.
     pub fn generate(spec: DataKeyPairSpec) -> Result<Self, MaterialError> {
-        let spec = KeySpec::from_wire(spec.as_str()).expect("every spec of a data key pair is a key spec");
-        let material = KeyMaterial::generate(spec)?;
+        Self::of(&KeyMaterial::generate(key_spec(spec))?)
+    }
+
+    /// The pair that new material makes; nothing else may be made of that material. Blocks for about a millisecond with RSA.
+    ///
+    /// # Errors
+    /// [`MaterialError::NotGenerated`] if there are no pairs of that spec.
+    pub fn of(material: &KeyMaterial) -> Result<Self, MaterialError> {
+        let spec = material.spec();
         let private_key_pkcs8 = material.private_key_pkcs8().ok_or(MaterialError::NotGenerated(spec))?;
         let public_key_der = material.public_key_der()?.ok_or(MaterialError::NotGenerated(spec))?;
         Ok(Self { private_key_pkcs8, public_key_der })
     }
+}
+
+/// The spec of the material under a pair.
+#[must_use]
+pub fn key_spec(spec: DataKeyPairSpec) -> KeySpec {
+    KeySpec::from_wire(spec.as_str()).expect("every spec of a data key pair is a key spec")
 }

@@ -1,7 +1,10 @@
-//! Keeping the secrets of the whole process away from core dumps, tracers and swap space.
+//! Keeping the secrets of the whole process away from core dumps, tracers and swap space; and the priority of threads that
+//! make keys ahead of need.
 
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setpriority_process, setrlimit,
+};
 
 /// The system refused a protection that start-up must not do without.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,3 +34,12 @@ pub fn harden_process() -> Result<(), HardeningError> {
     let _ = setrlimit(Resource::Memlock, Rlimit { current: maximum, maximum });
     Ok(())
 }
+
+/// Lets every other thread go first: this one runs on what processor time is left over.
+pub fn yield_to_other_threads() {
+    // Without a process id Linux takes the calling thread. Where that is refused the thread is only less polite.
+    let _ = setpriority_process(None, LOWEST_PRIORITY);
+}
+
+/// setpriority(2): nice values end at 19.
+const LOWEST_PRIORITY: i32 = 19;

@@ -1,13 +1,15 @@
 //! Ed25519 and Ed25519ph without a context (RFC 8032).
 //!
+//! The message of Ed25519ph is the digest that a caller made: AWS KMS hashes it once more with SHA-512, as the algorithm does with
+//! any message. Whoever verifies elsewhere gives the digest, not what was digested, to an Ed25519ph that hashes by itself.
+//!
 //! Material is the private key of the RFC: 32 random bytes, from which scalar and prefix are hashed. Verifying refuses
 //! points of small order, so that a signature fits one message and one key.
 
 use ed25519_dalek::pkcs8::EncodePublicKey;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use p256::pkcs8::{ObjectIdentifier, SubjectPublicKeyInfoRef};
-use sha2::digest::consts::U64;
-use sha2::digest::{FixedOutput, HashMarker, Output, OutputSizeUser, Update};
+use sha2::{Digest, Sha512};
 
 use crate::algorithms::Signed;
 use crate::key_errors::KeyUseError;
@@ -47,7 +49,7 @@ impl Signer {
     pub(crate) fn sign(&self, signed: Signed<'_>) -> Result<Vec<u8>, KeyUseError> {
         let made = on_wiped_stack::<AEAD_STACK, _>(|| match signed {
             Signed::Raw(message) => self.0.try_sign(message),
-            Signed::Digest(digest) => self.0.sign_prehashed(MadeDigest::new(digest), None),
+            Signed::Digest(digest) => self.0.sign_prehashed(Sha512::new_with_prefix(digest), None),
             Signed::Mu(_) => Err(ed25519_dalek::SignatureError::new()),
         });
         made.map(|signature| signature.to_bytes().to_vec()).map_err(|_| KeyUseError::Engine)
@@ -71,41 +73,12 @@ impl Public {
         let signature = Signature::from_slice(signature).map_err(|_| KeyUseError::InvalidSignature)?;
         let verified = match signed {
             Signed::Raw(message) => self.0.verify_strict(message, &signature),
-            Signed::Digest(digest) => self.0.verify_prehashed_strict(MadeDigest::new(digest), None, &signature),
+            Signed::Digest(digest) => self.0.verify_prehashed_strict(Sha512::new_with_prefix(digest), None, &signature),
             Signed::Mu(_) => return Err(KeyUseError::Engine),
         };
         verified.map_err(|_| KeyUseError::InvalidSignature)
     }
 }
-
-/// A SHA-512 digest that somebody else made, in the shape of a hash function that has finished: the engine asks for one
-/// and does nothing but take its output.
-#[derive(Default)]
-struct MadeDigest(Vec<u8>);
-
-impl MadeDigest {
-    fn new(digest: &[u8]) -> Self {
-        Self(digest.to_vec())
-    }
-}
-
-impl Update for MadeDigest {
-    fn update(&mut self, data: &[u8]) {
-        self.0.extend_from_slice(data);
-    }
-}
-
-impl OutputSizeUser for MadeDigest {
-    type OutputSize = U64;
-}
-
-impl FixedOutput for MadeDigest {
-    fn finalize_into(self, out: &mut Output<Self>) {
-        out.copy_from_slice(&self.0); // `Signed` checked the length
-    }
-}
-
-impl HashMarker for MadeDigest {}
 
 /// RFC 8410, section 3.
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use meridian_crypto::algorithms::algorithms;
-use meridian_crypto::{DataKeyPair, KeyMaterial, MaterialError, PreparedKey, PublicKey, SecretBytes, UnsealError};
+use meridian_crypto::{
+    DataKeyPair, KeyMaterial, KeyUseError, MaterialError, PreparedKey, PublicKey, SecretBytes, UnsealError,
+};
 use meridian_model::{DataKeyPairSpec, KeySpec, KeyUsageType, MessageType, SigningAlgorithmSpec, WireEnum};
 use rsa::pkcs8::DecodePrivateKey;
 use sha2::{Digest, Sha256, Sha512};
@@ -215,12 +217,24 @@ fn ed25519_of_rfc_8032() {
     let expected = "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46b\
                     d25bf5f0595bbe24655141438e7a100b";
     assert_eq!(hex::encode(signature), expected);
-    let prehashed = key("833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42");
+}
+
+/// AWS KMS takes a digest as the message of Ed25519ph, which hashes it again.
+#[test]
+fn ed25519ph_hashes_the_digest_that_it_is_given() {
+    let material = material(KeySpec::EccNistEdwards25519);
+    let key = PreparedKey::new(&material, KeyUsageType::SignVerify).expect("sound");
     let digest = Sha512::digest(b"abc");
-    let signature = prehashed.sign(SigningAlgorithmSpec::Ed25519PhSha512, MessageType::Digest, &digest).expect("signs");
-    let expected = "98a70222f0b8121aa9d30f813d683f809e462b469c7ff87639499bb94e6dae4131f85042463c2a355a2003d062adf5aa\
-                    a10b8c61e636062aaad11c2a26083406";
-    assert_eq!(hex::encode(signature), expected);
+    let signature = key.sign(SigningAlgorithmSpec::Ed25519PhSha512, MessageType::Digest, &digest).expect("signs");
+    let seed: [u8; 32] = super::bytes_of(&material)[1..].try_into().expect("32 bytes");
+    let theirs = ed25519_dalek::SigningKey::from_bytes(&seed);
+    let twice = theirs.sign_prehashed(Sha512::new().chain_update(digest), None).expect("signs");
+    assert_eq!(signature, twice.to_bytes());
+    let once = theirs.sign_prehashed(Sha512::new().chain_update(b"abc"), None).expect("signs").to_bytes();
+    let verify =
+        |signature: &[u8]| key.verify(SigningAlgorithmSpec::Ed25519PhSha512, MessageType::Digest, &digest, signature);
+    assert_eq!(verify(&signature), Ok(()));
+    assert_eq!(verify(&once), Err(KeyUseError::InvalidSignature));
 }
 
 #[test]
