@@ -8,7 +8,7 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::Value;
 use meridian_model::{AccountId, Partition, Region};
-use meridian_service::OnStale;
+use meridian_service::{Filling, OnStale, WorkshopConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::logging::NODE_FILTER;
@@ -165,11 +165,22 @@ pub struct LimitsSection {
     pub body_bytes_max: usize,
     /// Longest time for one whole request.
     pub request_timeout_ms: u64,
+    /// RSA keys of each size made ahead of need.
+    pub rsa_keys_ahead: usize,
+    /// When they are made.
+    pub rsa_keys_filling: Filling,
 }
 
 impl Default for LimitsSection {
     fn default() -> Self {
-        Self { connections_max: 10_000, body_bytes_max: 1 << 20, request_timeout_ms: 30_000 }
+        let WorkshopConfig { rsa_keys_ahead, filling: rsa_keys_filling } = WorkshopConfig::default();
+        Self {
+            connections_max: 10_000,
+            body_bytes_max: 1 << 20,
+            request_timeout_ms: 30_000,
+            rsa_keys_ahead,
+            rsa_keys_filling,
+        }
     }
 }
 
@@ -348,6 +359,8 @@ impl NodeConfig {
             format!("limits.body_bytes_max: must be {BODY_BYTES_LEAST} or more; policies and ciphertexts need it");
         check(limits.body_bytes_max >= BODY_BYTES_LEAST, text);
         check(limits.request_timeout_ms > 0, "limits.request_timeout_ms: must be 1 or more".to_owned());
+        let text = format!("limits.rsa_keys_ahead: must be {RSA_KEYS_AHEAD_MAX} or less; they take locked memory");
+        check(limits.rsa_keys_ahead <= RSA_KEYS_AHEAD_MAX, text);
     }
 
     fn check_members(&self, check: &mut impl FnMut(bool, String)) {
@@ -415,6 +428,8 @@ fn variable(path: &str) -> String {
 
 /// Room for the largest request that AWS documents, with its encoding: a key policy of 32 KiB, escaped.
 const BODY_BYTES_LEAST: usize = 128 << 10;
+/// Of each of three sizes, 2.4 KiB each at most: half a mebibyte.
+const RSA_KEYS_AHEAD_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,7 @@ use meridian_model::clock::VirtualClock;
 use meridian_model::{Clock, Partition, Region};
 use meridian_replication::LinkTiming;
 use meridian_server::{Endpoint, Gateway, Limits, Listener, SharedVerifier};
-use meridian_service::{OnStale, ServiceConfig};
+use meridian_service::{OnStale, ServiceConfig, WorkshopConfig};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -109,6 +109,7 @@ fn cluster_config(
         timing: Timing::default(),
         link_timing: LinkTiming::default(),
         service: ServiceConfig { max_staleness: Duration::from_secs(1), on_stale: OnStale::Refuse },
+        workshop: WorkshopConfig::default(),
         link_metrics: register_links(metrics),
         metrics: metrics.clone(),
     }

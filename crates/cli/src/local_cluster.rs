@@ -18,12 +18,12 @@ use meridian_consensus::tls::{CertifiedPem, ClusterCa, PeerTls};
 use meridian_consensus::{FaultGate, NodeId, NodeName, PeerListener, Timing};
 use meridian_model::{Clock, Partition, Region};
 use meridian_replication::{LinkMetrics, LinkTiming, PeerAddress};
-use meridian_service::ServiceConfig;
+use meridian_service::{ServiceConfig, Workshop, WorkshopConfig};
 use meridian_storage::vault::FileSeal;
 
 use crate::cluster_files::{RegionFiles, load_or_make_ca};
 use crate::endpoint::RegionEndpoint;
-use crate::node::{Node, NodeSetup};
+use crate::node::{Node, NodeSetup, close};
 use crate::secrets_on_disk::{private_folder, read_or_make};
 
 /// What a local cluster consists of.
@@ -47,6 +47,8 @@ pub struct LocalClusterConfig {
     pub link_timing: LinkTiming,
     /// Settings of the service.
     pub service: ServiceConfig,
+    /// What the process keeps ready for keys.
+    pub workshop: WorkshopConfig,
     /// Where links count.
     pub link_metrics: LinkMetrics,
     /// Where everything else counts.
@@ -60,6 +62,7 @@ pub struct LocalCluster {
     regions: BTreeMap<Region, LocalRegionFiles>,
     addresses: BTreeMap<NodeName, SocketAddr>,
     nodes: BTreeMap<NodeName, Node>,
+    workshop: Arc<Workshop>,
     /// Held as long as the cluster runs.
     _lock: File,
 }
@@ -86,7 +89,9 @@ impl LocalCluster {
             regions.insert(region.clone(), LocalRegionFiles { endpoint, files });
         }
         let addresses = BTreeMap::new();
-        let mut cluster = Self { config, authority, regions, addresses, nodes: BTreeMap::new(), _lock: lock };
+        let workshop = Workshop::start(config.workshop).context("starting the threads for keys")?;
+        let (nodes, workshop) = (BTreeMap::new(), Arc::new(workshop));
+        let mut cluster = Self { config, authority, regions, addresses, nodes, workshop, _lock: lock };
         cluster.start_all().await?;
         Ok(cluster)
     }
@@ -221,6 +226,7 @@ impl LocalCluster {
     pub async fn shutdown(mut self) {
         let nodes = std::mem::take(&mut self.nodes);
         futures::future::join_all(nodes.into_values().map(Node::shutdown_with_region)).await;
+        close(self.workshop).await;
     }
 
     async fn bind(&self, name: &NodeName, address: SocketAddr) -> Result<(PeerTls, PeerListener)> {
@@ -253,6 +259,7 @@ impl LocalCluster {
             timing: config.timing.clone(),
             link_timing: config.link_timing,
             service: config.service,
+            workshop: Arc::clone(&self.workshop),
             clock: Arc::clone(&config.clock),
             gate: Arc::clone(&config.gate),
             link_metrics: config.link_metrics.clone(),

@@ -15,7 +15,7 @@ use meridian_replication::{
     Authority, LinkMetrics, LinkTiming, PeerAddress, RegionIdentity, Replicator, ReplicatorConfig,
 };
 use meridian_server::{Gateway, Limits, Listener, SharedVerifier};
-use meridian_service::{Forwarding, KeyRing, Service, ServiceConfig};
+use meridian_service::{Forwarding, KeyRing, Service, ServiceConfig, Workshop, WorkshopConfig};
 use meridian_storage::NodeStorage;
 use meridian_storage::vault::FileSeal;
 use sha2::{Digest, Sha256};
@@ -52,6 +52,8 @@ pub struct NodeSetup {
     pub link_timing: LinkTiming,
     /// Settings of the service.
     pub service: ServiceConfig,
+    /// Where keys are made and used that take long; one for all nodes of the process.
+    pub workshop: Arc<Workshop>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Faults to inject.
@@ -96,7 +98,8 @@ impl Node {
         let group = Group::start(config, storage).await.context("starting the Raft group")?;
         let ring = setup.root_key.map(|root_key| Arc::new(KeyRing::new(root_key, region.clone())));
         let clock = Arc::clone(&setup.clock);
-        let service = Service::new(setup.service, group.clone(), ring, Arc::clone(&clock), Arc::clone(&trail));
+        let (own_clock, own_trail) = (Arc::clone(&clock), Arc::clone(&trail));
+        let service = Service::new(setup.service, group.clone(), ring, own_clock, own_trail, setup.workshop);
         group.on_forward(Arc::new(Forwarding::new(service.clone())));
         let links = ReplicatorConfig {
             cluster_id: cluster_id(&setup.authority_pem),
@@ -210,7 +213,10 @@ pub async fn run(config: NodeConfig) -> Result<()> {
     }
     let verifier: SharedVerifier = Arc::new(Verifier::new(credentials(&config)?));
     let limits = limits(&config);
-    let node = Node::start(setup(config, &metrics).await?).await?;
+    let workshop =
+        WorkshopConfig { rsa_keys_ahead: config.limits.rsa_keys_ahead, filling: config.limits.rsa_keys_filling };
+    let workshop = Arc::new(Workshop::start(workshop).context("starting the threads for keys")?);
+    let node = Node::start(setup(config, &metrics, Arc::clone(&workshop)).await?).await?;
     let endpoint = Arc::new(RegionEndpoint::new(node.name().region.clone()));
     endpoint.add(node.name().clone(), node.service().clone());
     let stop = CancellationToken::new();
@@ -226,9 +232,17 @@ pub async fn run(config: NodeConfig) -> Result<()> {
     stop.cancel();
     let _ = serving.await; // a panic there was logged, and the node stops anyway
     node.shutdown().await;
+    close(workshop).await;
     match failure {
         Some(failure) => bail!("the node stopped by itself: {failure}"),
         None => Ok(()),
+    }
+}
+
+/// Joins the threads for keys; a key that is being made is made to its end.
+pub(crate) async fn close(workshop: Arc<Workshop>) {
+    if let Err(error) = tokio::task::spawn_blocking(move || workshop.stop()).await {
+        tracing::warn!(%error, "the threads for keys could not be stopped cleanly");
     }
 }
 
@@ -258,7 +272,7 @@ impl Termination {
     }
 }
 
-async fn setup(config: NodeConfig, metrics: &Metrics) -> Result<NodeSetup> {
+async fn setup(config: NodeConfig, metrics: &Metrics, workshop: Arc<Workshop>) -> Result<NodeSetup> {
     let authority_pem = read(&config.tls.ca, "ca")?;
     let own = CertifiedPem {
         cert_pem: read(&config.tls.certificate, "certificate")?,
@@ -299,6 +313,7 @@ async fn setup(config: NodeConfig, metrics: &Metrics) -> Result<NodeSetup> {
             max_staleness: config.consistency.max_staleness(),
             on_stale: config.consistency.on_stale,
         },
+        workshop,
         clock: Arc::new(SystemClock),
         gate: Arc::new(NoFaults),
         link_metrics: register_links(metrics),

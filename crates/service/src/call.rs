@@ -13,10 +13,12 @@ use tokio::time::Instant;
 
 use crate::access::Access;
 use crate::audit::CallContext;
-use crate::cryptography;
 use crate::key_ring::KeyRing;
 use crate::route::Route;
+use crate::work::Work;
+use crate::workshop::Workshop;
 use crate::writes::unsupported;
+use crate::{cryptography, data_key_pairs, macs, shared_secrets, signatures};
 
 /// What a node does with cryptography when it has not heard of its leader for too long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -52,6 +54,7 @@ struct Inner {
     ring: Option<Arc<KeyRing>>,
     clock: Arc<dyn Clock>,
     trail: Arc<Trail>,
+    workshop: Arc<Workshop>,
     replicator: OnceLock<Replicator>,
 }
 
@@ -92,8 +95,9 @@ impl Service {
         ring: Option<Arc<KeyRing>>,
         clock: Arc<dyn Clock>,
         trail: Arc<Trail>,
+        workshop: Arc<Workshop>,
     ) -> Self {
-        Self(Arc::new(Inner { config, group, ring, clock, trail, replicator: OnceLock::new() }))
+        Self(Arc::new(Inner { config, group, ring, clock, trail, workshop, replicator: OnceLock::new() }))
     }
 
     /// Connects the service with the links of its node; once, before the first request.
@@ -155,7 +159,7 @@ impl Service {
         involved: &mut Vec<KeyArn>,
     ) -> Result<Response, ServiceError> {
         let state = self.fresh_state().await?;
-        let response = self.use_key_in(Arc::clone(&state), context, request, involved);
+        let response = self.use_key_in(Arc::clone(&state), context, request, involved).await;
         match &response {
             Err(refusal) if depends_on_state(refusal) => {}
             _ => return response,
@@ -164,12 +168,12 @@ impl Service {
         let is_current = self.0.group.read_barrier(read_deadline()).await.is_ok();
         let newest = self.state();
         if is_current && !Arc::ptr_eq(&state, &newest) {
-            return self.use_key_in(newest, context, request, involved);
+            return self.use_key_in(newest, context, request, involved).await;
         }
         response
     }
 
-    fn use_key_in(
+    async fn use_key_in(
         &self,
         state: Arc<RegionState>,
         context: &CallContext,
@@ -177,20 +181,36 @@ impl Service {
         involved: &mut Vec<KeyArn>,
     ) -> Result<Response, ServiceError> {
         let mut access = Access::new(state, &context.caller);
-        let ring = self.ring()?;
-        let response = match request {
-            Request::Encrypt(request) => cryptography::encrypt(&mut access, ring, request),
-            Request::Decrypt(request) => cryptography::decrypt(&mut access, ring, request),
-            Request::ReEncrypt(request) => cryptography::re_encrypt(&mut access, ring, request),
-            Request::GenerateDataKey(request) => cryptography::generate_data_key(&mut access, ring, request),
-            Request::GenerateDataKeyWithoutPlaintext(request) => {
-                cryptography::generate_data_key_without_plaintext(&mut access, ring, request)
-            }
-            Request::GenerateRandom(request) => cryptography::generate_random(request),
-            other => Err(unsupported(other)),
-        };
+        let work = self.permit_use(&mut access, request);
         *involved = access.involved;
-        response
+        work?.finish(self.workshop()).await
+    }
+
+    fn permit_use(&self, access: &mut Access<'_>, request: &Request) -> Result<Work, ServiceError> {
+        let ring = self.shared_ring()?;
+        match request {
+            Request::Encrypt(request) => cryptography::encrypt(access, ring, request),
+            Request::Decrypt(request) => cryptography::decrypt(access, ring, request),
+            Request::ReEncrypt(request) => cryptography::re_encrypt(access, ring, request),
+            Request::GenerateDataKey(request) => cryptography::generate_data_key(access, ring, request).map(Work::Done),
+            Request::GenerateDataKeyWithoutPlaintext(request) => {
+                cryptography::generate_data_key_without_plaintext(access, ring, request).map(Work::Done)
+            }
+            Request::GenerateRandom(request) => cryptography::generate_random(request).map(Work::Done),
+            Request::GenerateDataKeyPair(request) => data_key_pairs::generate(access, ring, request),
+            Request::GenerateDataKeyPairWithoutPlaintext(request) => {
+                data_key_pairs::generate_without_plaintext(access, ring, request)
+            }
+            Request::Sign(request) => signatures::sign(access, ring, request),
+            Request::Verify(request) => signatures::verify(access, ring, request),
+            Request::GetPublicKey(request) => signatures::get_public_key(access, ring, request),
+            Request::GenerateMac(request) => macs::generate(access, ring, request),
+            Request::VerifyMac(request) => macs::verify(access, ring, request),
+            Request::DeriveSharedSecret(request) => shared_secrets::derive(access, ring, request),
+            Request::Encapsulate(request) => shared_secrets::encapsulate(access, ring, request),
+            Request::Decapsulate(request) => shared_secrets::decapsulate(access, ring, request),
+            other => Err(unsupported(other)),
+        }
     }
 
     /// The newest applied state, if it is known to be younger than the allowed staleness.
@@ -242,13 +262,22 @@ impl Service {
         &self.0.trail
     }
 
+    pub(crate) fn workshop(&self) -> &Workshop {
+        &self.0.workshop
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 
     /// The keys of this node.
     pub(crate) fn ring(&self) -> Result<&KeyRing, ServiceError> {
-        self.0.ring.as_deref().ok_or_else(|| {
+        self.shared_ring().map(Arc::as_ref)
+    }
+
+    /// The keys of this node, for work that goes on elsewhere.
+    fn shared_ring(&self) -> Result<&Arc<KeyRing>, ServiceError> {
+        self.0.ring.as_ref().ok_or_else(|| {
             let message = "This node is sealed: it has no root key. An operator has to unseal it.";
             ServiceError::new(ErrorCode::KmsInternal, message)
         })

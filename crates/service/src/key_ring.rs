@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use lru::LruCache;
 use meridian_crypto::{
-    DomainKey, DomainKeyId, KeyMaterial, MaterialBinding, MaterialCipher, RootKey, SealedMaterial, WrappedDomainKey,
-    random,
+    DomainKey, DomainKeyId, KeyMaterial, MaterialBinding, MaterialCipher, PreparedKey, RootKey, SealedMaterial,
+    WrappedDomainKey, random,
 };
 use meridian_model::{AccountId, ErrorCode, KeyId, KeyMaterialId, Region, ServiceError, Timestamp};
 use meridian_policy::Allowed;
@@ -21,21 +21,25 @@ use meridian_state::{KeyRecord, RegionState};
 /// Prepared materials kept at most; each takes a few hundred bytes of locked memory.
 const CACHED_MATERIALS: NonZeroUsize = NonZeroUsize::new(20_000).expect("not zero");
 
+/// Prepared HMAC and private keys kept at most; each takes up to some ten kilobytes.
+const CACHED_KEYS: NonZeroUsize = NonZeroUsize::new(5_000).expect("not zero");
+
 /// Opens, seals and prepares key material for one node.
 #[derive(Debug)]
 pub struct KeyRing {
     root_key: RootKey,
     region: Region,
     domain_keys: RwLock<BTreeMap<DomainKeyId, Arc<DomainKey>>>,
-    ciphers: Mutex<LruCache<(KeyId, KeyMaterialId), Arc<MaterialCipher>>>,
+    ciphers: Cache<MaterialCipher>,
+    keys: Cache<PreparedKey>,
 }
 
 impl KeyRing {
     /// The key ring of a node of `region`, opened by its root key.
     #[must_use]
     pub fn new(root_key: RootKey, region: Region) -> Self {
-        let ciphers = Mutex::new(LruCache::new(CACHED_MATERIALS));
-        Self { root_key, region, domain_keys: RwLock::default(), ciphers }
+        let (ciphers, keys) = (Cache::new(CACHED_MATERIALS), Cache::new(CACHED_KEYS));
+        Self { root_key, region, domain_keys: RwLock::default(), ciphers, keys }
     }
 
     /// The current material of `key`, ready to encrypt.
@@ -59,31 +63,64 @@ impl KeyRing {
     ) -> Result<Arc<MaterialCipher>, ServiceError> {
         debug_assert_eq!(allowed.key().key_id, key.key_id, "a permission for another key");
         let slot = (key.key_id, material_id);
-        if let Some(cipher) = self.ciphers().get(&slot) {
-            return Ok(Arc::clone(cipher));
+        if let Some(cipher) = self.ciphers.get(slot) {
+            return Ok(cipher);
         }
-        let row = state.material(key.key_id, material_id).ok_or_else(|| unavailable(allowed))?;
-        let binding = MaterialBinding { account: key.account, key_id: key.key_id, material_id };
-        let material = self.open_material(state, &binding, &row.sealed)?;
-        let cipher = match &material {
-            KeyMaterial::Symmetric(bytes) => Arc::new(MaterialCipher::new(bytes, key.key_id, material_id)),
-            _ => return Err(ServiceError::internal()),
-        };
-        self.ciphers().put(slot, Arc::clone(&cipher));
-        Ok(cipher)
+        match self.opened(allowed, state, key, material_id)? {
+            KeyMaterial::Symmetric(bytes) => {
+                Ok(self.ciphers.put(slot, MaterialCipher::new(&bytes, key.key_id, material_id)))
+            }
+            _ => Err(ServiceError::internal()),
+        }
     }
 
-    /// New material for a key that is being made, sealed by the newest domain key.
+    /// The HMAC key or private key of `key`, ready for its usage. Blocks for about a millisecond with RSA if it was not
+    /// prepared yet.
+    pub(crate) fn prepared<A>(
+        &self,
+        allowed: &Allowed<A>,
+        state: &RegionState,
+        key: &KeyRecord,
+    ) -> Result<Arc<PreparedKey>, ServiceError> {
+        debug_assert_eq!(allowed.key().key_id, key.key_id, "a permission for another key");
+        let material_id = key.current_material.ok_or_else(|| unavailable(allowed))?;
+        let slot = (key.key_id, material_id);
+        if let Some(prepared) = self.keys.get(slot) {
+            return Ok(prepared);
+        }
+        let material = self.opened(allowed, state, key, material_id)?;
+        let prepared = PreparedKey::new(&material, key.usage).map_err(log_internal("preparing a key"))?;
+        Ok(self.keys.put(slot, prepared))
+    }
+
+    /// Whether [`KeyRing::prepared`] has the key at hand.
+    pub(crate) fn is_prepared(&self, key: &KeyRecord) -> bool {
+        key.current_material.is_some_and(|material_id| self.keys.contains((key.key_id, material_id)))
+    }
+
+    fn opened<A>(
+        &self,
+        allowed: &Allowed<A>,
+        state: &RegionState,
+        key: &KeyRecord,
+        material_id: KeyMaterialId,
+    ) -> Result<KeyMaterial, ServiceError> {
+        let row = state.material(key.key_id, material_id).ok_or_else(|| unavailable(allowed))?;
+        let binding = MaterialBinding { account: key.account, key_id: key.key_id, material_id };
+        self.open_material(state, &binding, &row.sealed)
+    }
+
+    /// Material for a key that is being made, sealed by the newest domain key.
     pub(crate) fn new_material(
         &self,
         state: &RegionState,
         account: AccountId,
         key_id: KeyId,
+        material: &KeyMaterial,
     ) -> Result<NewMaterial, ServiceError> {
         let id = random::key_material_id().map_err(log_internal("drawing a key material id"))?;
-        let material = KeyMaterial::generate_symmetric().map_err(log_internal("generating key material"))?;
         let binding = MaterialBinding { account, key_id, material_id: id };
-        Ok(NewMaterial { id, sealed: self.seal_material(state, &binding, &material)? })
+        Ok(NewMaterial { id, sealed: self.seal_material(state, &binding, material)? })
     }
 
     /// A new domain key, wrapped by the root key.
@@ -117,11 +154,8 @@ impl KeyRing {
     /// Drops the prepared material of every key that is gone or may not be used in `state`.
     pub(crate) fn forget_unusable(&self, state: &RegionState) {
         let is_unusable = |key_id: KeyId| state.key(key_id).is_none_or(|key| !Requirement::Usable.allows(key.state));
-        let mut ciphers = self.ciphers();
-        let unusable: Vec<_> = ciphers.iter().map(|(slot, _)| *slot).filter(|slot| is_unusable(slot.0)).collect();
-        for slot in unusable {
-            ciphers.pop(&slot);
-        }
+        self.ciphers.forget(is_unusable);
+        self.keys.forget(is_unusable);
     }
 
     fn domain_key(&self, state: &RegionState, id: DomainKeyId) -> Result<Arc<DomainKey>, ServiceError> {
@@ -136,10 +170,43 @@ impl KeyRing {
         domain_keys.insert(id, Arc::clone(&opened));
         Ok(opened)
     }
+}
 
-    fn ciphers(&self) -> std::sync::MutexGuard<'_, LruCache<(KeyId, KeyMaterialId), Arc<MaterialCipher>>> {
+/// Prepared material by key and version, up to a number of them; the ones used longest ago go first. What is dropped wipes itself.
+#[derive(Debug)]
+struct Cache<T>(Mutex<LruCache<(KeyId, KeyMaterialId), Arc<T>>>);
+
+impl<T> Cache<T> {
+    fn new(capacity: NonZeroUsize) -> Self {
+        Self(Mutex::new(LruCache::new(capacity)))
+    }
+
+    fn get(&self, slot: (KeyId, KeyMaterialId)) -> Option<Arc<T>> {
+        self.lock().get(&slot).cloned()
+    }
+
+    fn contains(&self, slot: (KeyId, KeyMaterialId)) -> bool {
+        self.lock().contains(&slot)
+    }
+
+    fn put(&self, slot: (KeyId, KeyMaterialId), prepared: T) -> Arc<T> {
+        let prepared = Arc::new(prepared);
+        let evicted = self.lock().push(slot, Arc::clone(&prepared));
+        drop(evicted); // wiped outside of the lock
+        prepared
+    }
+
+    fn forget(&self, is_unusable: impl Fn(KeyId) -> bool) {
+        let mut cached = self.lock();
+        let unusable: Vec<_> = cached.iter().map(|(slot, _)| *slot).filter(|slot| is_unusable(slot.0)).collect();
+        for slot in unusable {
+            cached.pop(&slot);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LruCache<(KeyId, KeyMaterialId), Arc<T>>> {
         // A panic while the lock was held left at worst a stale place in the order of use.
-        self.ciphers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

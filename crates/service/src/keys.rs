@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use meridian_crypto::random;
+use meridian_crypto::algorithms::{algorithms_for, usages};
+use meridian_crypto::{KeyMaterial, random};
 use meridian_model::shapes::{
     CancelKeyDeletionRequest, CancelKeyDeletionResponse, CreateKeyRequest, CreateKeyResponse, DescribeKeyRequest,
     DescribeKeyResponse, DisableKeyRequest, DisableKeyResponse, EnableKeyRequest, EnableKeyResponse, KeyListEntry,
@@ -11,8 +12,7 @@ use meridian_model::shapes::{
     UpdateKeyDescriptionResponse,
 };
 use meridian_model::{
-    EncryptionAlgorithmSpec, ErrorCode, KeyId, KeyManagerType, KeySpec, KeyState, KeyUsageType, OriginType, Region,
-    Response, ServiceError,
+    ErrorCode, KeyId, KeyManagerType, KeySpec, KeyState, KeyUsageType, OriginType, Region, Response, ServiceError,
 };
 use meridian_policy::{action, document};
 use meridian_state::command::CreateKey;
@@ -26,14 +26,26 @@ use crate::writes::Plan;
 /// The waiting period of a deletion when none is given, in days.
 const DEFAULT_WINDOW_DAYS: u32 = 30;
 
-/// `CreateKey`: draws ids and material on the leader; nothing is proposed but sealed bytes.
-pub(crate) fn create(access: &Access<'_>, ring: &KeyRing, request: CreateKeyRequest) -> Result<Plan, ServiceError> {
-    let (spec, usage) = spec_and_usage(&request)?;
-    check_supported(&request, spec)?;
+/// Checks everything in a `CreateKey` request; gives the spec of the material that it needs.
+pub(crate) fn check_creation(request: &CreateKeyRequest) -> Result<KeySpec, ServiceError> {
+    let (spec, _) = spec_and_usage(request)?;
+    check_supported(request)?;
     request.policy.as_deref().map(document::validate).transpose()?;
+    tag_map(request.tags.clone())?;
+    Ok(spec)
+}
+
+/// `CreateKey`, once the request was checked: draws ids on the leader; nothing is proposed but sealed bytes.
+pub(crate) fn create(
+    access: &Access<'_>,
+    ring: &KeyRing,
+    request: CreateKeyRequest,
+    material: &KeyMaterial,
+) -> Result<Plan, ServiceError> {
+    let (spec, usage) = spec_and_usage(&request)?;
     let tags = tag_map(request.tags)?;
     let key_id = new_key_id(request.multi_region.unwrap_or(false))?;
-    let material = ring.new_material(&access.state, access.account(), key_id)?;
+    let material = ring.new_material(&access.state, access.account(), key_id, material)?;
     let op = Op::CreateKey(CreateKey {
         key_id,
         account: access.account(),
@@ -63,25 +75,29 @@ fn spec_and_usage(request: &CreateKeyRequest) -> Result<(KeySpec, KeyUsageType),
         (None, Some(deprecated)) => deprecated.into(),
         (None, None) => KeySpec::SymmetricDefault,
     };
+    if spec == KeySpec::Sm2 {
+        let message = "The key spec SM2 is not supported in this Region.";
+        return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
+    }
     let usage = match request.key_usage {
         Some(usage) => usage,
         None if spec == KeySpec::SymmetricDefault => KeyUsageType::EncryptDecrypt,
-        None => return Err(validation(format!("You must specify a KeyUsage value for the KeySpec {spec}."))),
+        None => {
+            let message = "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.";
+            return Err(validation(message));
+        }
     };
-    if spec == KeySpec::SymmetricDefault && usage != KeyUsageType::EncryptDecrypt {
+    if !usages(spec).contains(&usage) {
         return Err(validation(format!("KeyUsage {usage} is not compatible with KeySpec {spec}")));
     }
     Ok((spec, usage))
 }
 
 /// Refuses what the service does not do yet; it is never faked.
-fn check_supported(request: &CreateKeyRequest, spec: KeySpec) -> Result<(), ServiceError> {
+fn check_supported(request: &CreateKeyRequest) -> Result<(), ServiceError> {
     let unsupported = |what: String| {
         Err(ServiceError::new(ErrorCode::UnsupportedOperation, format!("CreateKey does not support {what} yet.")))
     };
-    if spec != KeySpec::SymmetricDefault {
-        return unsupported(format!("the KeySpec {spec}"));
-    }
     match request.origin {
         None | Some(OriginType::AwsKms) => {}
         Some(origin) => return unsupported(format!("the Origin {origin}")),
@@ -194,7 +210,8 @@ pub(crate) fn tag_map(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, Servic
 /// What the service tells about a key.
 pub(crate) fn metadata(state: &RegionState, key: &KeyRecord) -> KeyMetadata {
     let deletion = key.deletion;
-    let is_encryption = key.usage == KeyUsageType::EncryptDecrypt;
+    let algorithms = algorithms_for(key.spec, key.usage);
+    let is_symmetric = key.spec == KeySpec::SymmetricDefault;
     KeyMetadata {
         aws_account_id: key.account.to_string(),
         key_id: key.key_id.to_string(),
@@ -213,16 +230,17 @@ pub(crate) fn metadata(state: &RegionState, key: &KeyRecord) -> KeyMetadata {
         key_manager: KeyManagerType::Customer,
         customer_master_key_spec: key.spec.as_customer_master_key_spec(),
         key_spec: key.spec,
-        encryption_algorithms: is_encryption.then_some(EncryptionAlgorithmSpec::SymmetricDefault).into_iter().collect(),
-        signing_algorithms: Vec::new(),
-        key_agreement_algorithms: Vec::new(),
-        encapsulation_algorithms: Vec::new(),
+        encryption_algorithms: algorithms.encryption.to_vec(),
+        signing_algorithms: algorithms.signing.to_vec(),
+        key_agreement_algorithms: algorithms.agreement.to_vec(),
+        encapsulation_algorithms: algorithms.encapsulation.to_vec(),
         multi_region: key.multi_region.is_some(),
         multi_region_configuration: multi_region_configuration(state, key),
         pending_deletion_window_in_days: deletion.filter(|deletion| deletion.due.is_none()).map(|d| d.window_days),
-        mac_algorithms: Vec::new(),
+        mac_algorithms: algorithms.mac.to_vec(),
         xks_key_configuration: None,
-        current_key_material_id: key.current_material.map(|id| id.to_string()),
+        // Only the material of symmetric encryption keys has versions to tell apart.
+        current_key_material_id: key.current_material.filter(|_| is_symmetric).map(|id| id.to_string()),
     }
 }
 

@@ -3,7 +3,9 @@
 //! One [`Service`] stands on every node. Cryptography and reads run where they arrive, on the newest applied state;
 //! changes go to the leader of the Region, which authorizes them again and proposes one command each.
 //!
-//! Cut by resource: [`keys`], [`aliases`], [`tags`], [`policies`], [`cryptography`], [`multi_region`].
+//! Cut by resource: [`keys`], [`aliases`], [`tags`], [`policies`], [`multi_region`]; cryptography by what it makes:
+//! [`cryptography`], [`data_key_pairs`], [`signatures`], [`macs`], [`shared_secrets`]. What of it takes long is done in the
+//! [`workshop`].
 //! Absent: HTTP and signatures (see `server` and `identity`), and anything that knows a Raft engine.
 
 mod access;
@@ -11,17 +13,26 @@ mod aliases;
 mod audit;
 mod call;
 mod cryptography;
+mod data_key_pairs;
 mod forwarding;
 mod key_ring;
+mod key_use;
 mod keys;
 mod links;
+mod macs;
 mod multi_region;
 mod pages;
 mod policies;
 mod reads;
 mod route;
+mod rsa_stock;
 mod scheduler;
+mod shared_secrets;
+mod signatures;
 mod tags;
+mod thread_pool;
+mod work;
+mod workshop;
 mod writes;
 
 pub use audit::{CallContext, TlsContext};
@@ -29,3 +40,5 @@ pub use call::{OnStale, Readiness, Service, ServiceConfig};
 pub use forwarding::Forwarding;
 pub use key_ring::KeyRing;
 pub use route::Route;
+pub use rsa_stock::Filling;
+pub use workshop::{Workshop, WorkshopConfig};

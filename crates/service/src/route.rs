@@ -26,7 +26,17 @@ impl Route {
             | O::ReEncrypt
             | O::GenerateDataKey
             | O::GenerateDataKeyWithoutPlaintext
-            | O::GenerateRandom => Self::Cryptography,
+            | O::GenerateRandom
+            | O::GenerateDataKeyPair
+            | O::GenerateDataKeyPairWithoutPlaintext
+            | O::Sign
+            | O::Verify
+            | O::GetPublicKey
+            | O::GenerateMac
+            | O::VerifyMac
+            | O::DeriveSharedSecret
+            | O::Encapsulate
+            | O::Decapsulate => Self::Cryptography,
             O::DescribeKey
             | O::ListKeys
             | O::ListAliases

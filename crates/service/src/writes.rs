@@ -97,7 +97,7 @@ impl Service {
             access.state = self.state();
         }
         let is_creation = matches!(request, Request::CreateKey(_));
-        let plan = self.plan(access, request)?;
+        let plan = self.plan(access, request).await?;
         let committed = self.commit(plan.op).await?;
         let state = self.state();
         if is_creation && let Done::Key(key) = &committed.done {
@@ -106,9 +106,13 @@ impl Service {
         Ok(((plan.reply)(&state, &committed.done).to_json(), committed.log_index))
     }
 
-    fn plan(&self, access: &mut Access<'_>, request: Request) -> Result<Plan, ServiceError> {
+    async fn plan(&self, access: &mut Access<'_>, request: Request) -> Result<Plan, ServiceError> {
         match request {
-            Request::CreateKey(request) => keys::create(access, self.ring()?, request),
+            Request::CreateKey(request) => {
+                let spec = keys::check_creation(&request)?;
+                let material = self.workshop().make(spec).await?;
+                keys::create(access, self.ring()?, request, &material)
+            }
             Request::UpdateKeyDescription(request) => keys::update_description(access, request),
             Request::EnableKey(request) => keys::enable(access, &request),
             Request::DisableKey(request) => keys::disable(access, &request),

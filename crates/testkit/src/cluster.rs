@@ -13,7 +13,7 @@ use meridian_consensus::{FaultGate, Group, NodeName, Timing};
 use meridian_model::clock::VirtualClock;
 use meridian_model::{Clock, Region, Timestamp};
 use meridian_replication::LinkTiming;
-use meridian_service::{OnStale, ServiceConfig};
+use meridian_service::{OnStale, ServiceConfig, WorkshopConfig};
 use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
@@ -96,6 +96,8 @@ impl ClusterBuilder {
             timing: self.timing,
             link_timing: self.link_timing,
             service: self.service,
+            // Every test is a process of its own: keys ahead of need would only take time from the others.
+            workshop: WorkshopConfig { rsa_keys_ahead: 0, ..WorkshopConfig::default() },
             link_metrics: register_links(&metrics),
             metrics,
         };
