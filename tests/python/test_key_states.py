@@ -10,30 +10,43 @@ STATES = ("Enabled", "Disabled", "PendingDeletion", "PendingReplicaDeletion")
 
 # ok: succeeds. disabled, pending, not_pending: see REFUSALS.
 MATRIX = """
-    CancelKeyDeletion                not_pending  not_pending  ok       ok
-    CreateAlias                      ok           ok           pending  pending
-    Decrypt                          ok           disabled     pending  pending
-    DeleteAlias                      ok           ok           ok       ok
-    DescribeKey                      ok           ok           ok       ok
-    DisableKey                       ok           ok           pending  pending
-    EnableKey                        ok           ok           pending  pending
-    Encrypt                          ok           disabled     pending  pending
-    GenerateDataKey                  ok           disabled     pending  pending
-    GenerateDataKeyWithoutPlaintext  ok           disabled     pending  pending
-    GetKeyPolicy                     ok           ok           ok       ok
-    ListAliases                      ok           ok           ok       ok
-    ListKeyPolicies                  ok           ok           ok       ok
-    ListResourceTags                 ok           ok           ok       ok
-    PutKeyPolicy                     ok           ok           ok       ok
-    ReEncryptFrom                    ok           disabled     pending  pending
-    ReEncryptTo                      ok           disabled     pending  pending
-    ReplicateKey                     ok           disabled     pending  pending
-    ScheduleKeyDeletion              ok           ok           pending  pending
-    TagResource                      ok           ok           pending  pending
-    UntagResource                    ok           ok           pending  pending
-    UpdateAliasFrom                  ok           ok           ok       ok
-    UpdateAliasTo                    ok           ok           pending  pending
-    UpdateKeyDescription             ok           ok           pending  pending
+    CancelKeyDeletion                    not_pending  not_pending  ok       ok
+    CreateAlias                          ok           ok           pending  pending
+    Decapsulate                          ok           disabled     pending  pending
+    Decrypt                              ok           disabled     pending  pending
+    DecryptWithRsa                       ok           disabled     pending  pending
+    DeleteAlias                          ok           ok           ok       ok
+    DeriveSharedSecret                   ok           disabled     pending  pending
+    DescribeKey                          ok           ok           ok       ok
+    DisableKey                           ok           ok           pending  pending
+    EnableKey                            ok           ok           pending  pending
+    Encapsulate                          ok           disabled     pending  pending
+    Encrypt                              ok           disabled     pending  pending
+    EncryptWithRsa                       ok           disabled     pending  pending
+    GenerateDataKey                      ok           disabled     pending  pending
+    GenerateDataKeyPair                  ok           disabled     pending  pending
+    GenerateDataKeyPairWithoutPlaintext  ok           disabled     pending  pending
+    GenerateDataKeyWithoutPlaintext      ok           disabled     pending  pending
+    GenerateMac                          ok           disabled     pending  pending
+    GetKeyPolicy                         ok           ok           ok       ok
+    GetPublicKey                         ok           disabled     pending  pending
+    ListAliases                          ok           ok           ok       ok
+    ListKeyPolicies                      ok           ok           ok       ok
+    ListResourceTags                     ok           ok           ok       ok
+    PutKeyPolicy                         ok           ok           ok       ok
+    ReEncryptFrom                        ok           disabled     pending  pending
+    ReEncryptTo                          ok           disabled     pending  pending
+    ReplicateKey                         ok           disabled     pending  pending
+    ScheduleKeyDeletion                  ok           ok           pending  pending
+    Sign                                 ok           disabled     pending  pending
+    SignWithRsa                          ok           disabled     pending  pending
+    TagResource                          ok           ok           pending  pending
+    UntagResource                        ok           ok           pending  pending
+    UpdateAliasFrom                      ok           ok           ok       ok
+    UpdateAliasTo                        ok           ok           pending  pending
+    UpdateKeyDescription                 ok           ok           pending  pending
+    Verify                               ok           disabled     pending  pending
+    VerifyMac                            ok           disabled     pending  pending
 """
 
 CELLS = [
@@ -45,6 +58,23 @@ CELLS = [
 # Served by every node from what it has applied.
 CRYPTOGRAPHY = {
     "Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo",
+    "Decapsulate", "DecryptWithRsa", "DeriveSharedSecret", "Encapsulate", "EncryptWithRsa", "GenerateDataKeyPair",
+    "GenerateDataKeyPairWithoutPlaintext", "GenerateMac", "GetPublicKey", "Sign", "SignWithRsa", "Verify", "VerifyMac",
+}
+
+# What the subject of an operation is made for; a symmetric encryption key where nothing is said.
+KINDS = {
+    "Decapsulate": ("ML_KEM_768", "ENCAPSULATE_DECAPSULATE"),
+    "DecryptWithRsa": ("RSA_2048", "ENCRYPT_DECRYPT"),
+    "DeriveSharedSecret": ("ECC_NIST_P256", "KEY_AGREEMENT"),
+    "Encapsulate": ("ML_KEM_768", "ENCAPSULATE_DECAPSULATE"),
+    "EncryptWithRsa": ("RSA_2048", "ENCRYPT_DECRYPT"),
+    "GenerateMac": ("HMAC_256", "GENERATE_VERIFY_MAC"),
+    "GetPublicKey": ("ECC_NIST_P256", "SIGN_VERIFY"),
+    "Sign": ("ECC_NIST_P256", "SIGN_VERIFY"),
+    "SignWithRsa": ("RSA_2048", "SIGN_VERIFY"),
+    "Verify": ("ECC_NIST_P256", "SIGN_VERIFY"),
+    "VerifyMac": ("HMAC_256", "GENERATE_VERIFY_MAC"),
 }
 
 REFUSALS = {
@@ -59,7 +89,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("operation", "state", "cell"), CELLS)
 def test_operation_by_key_state(kms, operation, state, cell):
-    subject = Subject(kms)
+    subject = Subject(kms, *KINDS.get(operation, ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")))
     subject.bring_into(state)
     call = getattr(subject, operation)
     if cell == "ok":
@@ -76,17 +106,33 @@ def test_operation_by_key_state(kms, operation, state, cell):
 
 
 class Subject:
-    """One multi-Region key with an alias and a ciphertext, made while it was enabled, and another key beside it."""
+    """One multi-Region key with an alias and what was made with it while it was enabled, and another key beside it."""
 
-    def __init__(self, kms):
+    def __init__(self, kms, spec, usage):
         self.kms = kms
-        self.arn = kms.create_key(MultiRegion=True)["KeyMetadata"]["Arn"]
+        self.arn = kms.create_key(MultiRegion=True, KeySpec=spec, KeyUsage=usage)["KeyMetadata"]["Arn"]
         self.beside = kms.create_key()["KeyMetadata"]["Arn"]
         kms.create_alias(AliasName="alias/subject", TargetKeyId=self.arn)
         kms.create_alias(AliasName="alias/beside", TargetKeyId=self.beside)
-        self.blob = kms.encrypt(KeyId=self.arn, Plaintext=b"subject")["CiphertextBlob"]
+        self.blob = self.made(spec, usage)
         self.blob_beside = kms.encrypt(KeyId=self.beside, Plaintext=b"beside")["CiphertextBlob"]
         self.policy = json.dumps(json.loads(kms.get_key_policy(KeyId=self.arn)["Policy"]))
+
+    def made(self, spec, usage):
+        """A ciphertext, signature, MAC, encapsulated secret or public key."""
+        if usage == "SIGN_VERIFY":
+            algorithm = "RSASSA_PSS_SHA_256" if spec == "RSA_2048" else "ECDSA_SHA_256"
+            return self.kms.sign(KeyId=self.arn, Message=b"subject", SigningAlgorithm=algorithm)["Signature"]
+        if usage == "GENERATE_VERIFY_MAC":
+            return self.kms.generate_mac(KeyId=self.arn, Message=b"subject", MacAlgorithm="HMAC_SHA_256")["Mac"]
+        if usage == "ENCAPSULATE_DECAPSULATE":
+            encapsulated = self.kms.encapsulate(KeyId=self.arn, EncapsulationAlgorithm="ML_KEM")
+            return encapsulated["SharedSecretCiphertextBlob"]
+        if usage == "KEY_AGREEMENT":
+            return self.kms.get_public_key(KeyId=self.arn)["PublicKey"]
+        algorithm = "RSAES_OAEP_SHA_256" if spec == "RSA_2048" else "SYMMETRIC_DEFAULT"
+        encrypted = self.kms.encrypt(KeyId=self.arn, Plaintext=b"subject", EncryptionAlgorithm=algorithm)
+        return encrypted["CiphertextBlob"]
 
     def bring_into(self, state):
         if state == "Disabled":
@@ -169,3 +215,44 @@ class Subject:
 
     def UpdateKeyDescription(self):
         self.kms.update_key_description(KeyId=self.arn, Description="x")
+
+    def Decapsulate(self):
+        request = {"EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": self.blob}
+        self.kms.decapsulate(KeyId=self.arn, **request)
+
+    def DecryptWithRsa(self):
+        self.kms.decrypt(KeyId=self.arn, CiphertextBlob=self.blob, EncryptionAlgorithm="RSAES_OAEP_SHA_256")
+
+    def DeriveSharedSecret(self):
+        self.kms.derive_shared_secret(KeyId=self.arn, KeyAgreementAlgorithm="ECDH", PublicKey=self.blob)
+
+    def Encapsulate(self):
+        self.kms.encapsulate(KeyId=self.arn, EncapsulationAlgorithm="ML_KEM")
+
+    def EncryptWithRsa(self):
+        self.kms.encrypt(KeyId=self.arn, Plaintext=b"x", EncryptionAlgorithm="RSAES_OAEP_SHA_256")
+
+    def GenerateDataKeyPair(self):
+        self.kms.generate_data_key_pair(KeyId=self.arn, KeyPairSpec="ECC_NIST_P256")
+
+    def GenerateDataKeyPairWithoutPlaintext(self):
+        self.kms.generate_data_key_pair_without_plaintext(KeyId=self.arn, KeyPairSpec="ECC_NIST_P256")
+
+    def GenerateMac(self):
+        self.kms.generate_mac(KeyId=self.arn, Message=b"x", MacAlgorithm="HMAC_SHA_256")
+
+    def GetPublicKey(self):
+        self.kms.get_public_key(KeyId=self.arn)
+
+    def Sign(self):
+        self.kms.sign(KeyId=self.arn, Message=b"x", SigningAlgorithm="ECDSA_SHA_256")
+
+    def SignWithRsa(self):
+        self.kms.sign(KeyId=self.arn, Message=b"x", SigningAlgorithm="RSASSA_PSS_SHA_256")
+
+    def Verify(self):
+        request = {"Message": b"subject", "Signature": self.blob, "SigningAlgorithm": "ECDSA_SHA_256"}
+        self.kms.verify(KeyId=self.arn, **request)
+
+    def VerifyMac(self):
+        self.kms.verify_mac(KeyId=self.arn, Message=b"subject", Mac=self.blob, MacAlgorithm="HMAC_SHA_256")
