@@ -43,9 +43,9 @@ error_codes! {
     CustomKeyStoreInvalidState = "CustomKeyStoreInvalidStateException", 400;
     CustomKeyStoreNameInUse = "CustomKeyStoreNameInUseException", 400;
     CustomKeyStoreNotFound = "CustomKeyStoreNotFoundException", 400;
-    DependencyTimeout = "DependencyTimeoutException", 503;
+    DependencyTimeout = "DependencyTimeoutException", 500;
     Disabled = "DisabledException", 400;
-    DryRunOperation = "DryRunOperationException", 412;
+    DryRunOperation = "DryRunOperationException", 400;
     ExpiredImportToken = "ExpiredImportTokenException", 400;
     ExpiredToken = "ExpiredTokenException", 400;
     IncompleteSignature = "IncompleteSignatureException", 400;

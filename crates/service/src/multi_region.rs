@@ -48,9 +48,10 @@ impl Service {
         request: ReplicateKeyRequest,
     ) -> Result<(Vec<u8>, u64), Rejected> {
         let region: Region = request.replica_region.parse().map_err(|_| unknown_region(&request.replica_region))?;
-        request.policy.as_deref().map(document::validate).transpose()?;
         let tags = tag_map(request.tags.clone())?;
-        let (key, allowed) = access.key::<action::ReplicateKey>(&request.key_id, Forms::Key)?;
+        let (key, allowed) =
+            access.key_in_state::<action::ReplicateKey>(&request.key_id, Forms::Key, Requirement::Replicable)?;
+        request.policy.as_deref().map(document::validate).transpose()?;
         let reserve = ReserveReplica {
             key_id: key.key_id,
             region: region.clone(),
@@ -133,7 +134,6 @@ fn must_ask(state: &RegionState, key: &KeyRecord, arn: &KeyArn, region: &Region)
         let message = format!("{arn} is not a multi-Region primary key.");
         return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
     };
-    Requirement::Replicable.check(arn, key.state)?;
     // The state machine refuses a Region that holds a key of the set, and resumes one that is reserved.
     Ok(region != here && !set.replicas.contains_key(region))
 }

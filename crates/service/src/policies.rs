@@ -24,9 +24,9 @@ pub(crate) fn read(access: &mut Access<'_>, request: &GetKeyPolicyRequest) -> Re
 
 /// `PutKeyPolicy`
 pub(crate) fn put(access: &mut Access<'_>, request: PutKeyPolicyRequest) -> Result<Plan, ServiceError> {
-    document::validate(&request.policy)?;
     let (key, _) = access.key::<action::PutKeyPolicy>(&request.key_id, Forms::Key)?;
     check_name(request.policy_name.as_deref())?;
+    document::validate(&request.policy)?;
     let op = Op::PutKeyPolicy { key_id: key.key_id, policy: request.policy };
     Ok(Plan::new(op, |_, _| PutKeyPolicyResponse {}))
 }
