@@ -10,6 +10,8 @@
 
 mod access;
 mod aliases;
+#[cfg(test)]
+mod api_coverage;
 mod audit;
 mod call;
 mod cryptography;

@@ -60,24 +60,3 @@ impl Route {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The page that users read; rewritten by hand from the text that this test prints when it is stale.
-    const COVERAGE: &str = include_str!("../../../docs/api-coverage.md");
-
-    #[test]
-    fn the_coverage_page_says_what_is_offered() {
-        let row = |operation: &Operation| {
-            let offered = if Route::of(*operation) == Route::Unsupported { "missing" } else { "yes" };
-            format!("| {} | {offered} |", operation.name())
-        };
-        let rows = Operation::ALL.iter().map(row).collect::<Vec<_>>().join("\n");
-        let offered = Operation::ALL.iter().filter(|operation| Route::of(**operation) != Route::Unsupported).count();
-        let summary = format!("{offered} of {} operations", Operation::ALL.len());
-        assert!(COVERAGE.contains(&summary), "docs/api-coverage.md must say: {summary}");
-        assert!(COVERAGE.contains(&rows), "docs/api-coverage.md must hold these rows:\n{rows}");
-    }
-}
