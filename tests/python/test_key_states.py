@@ -19,7 +19,9 @@ MATRIX = """
     DeriveSharedSecret                   ok           disabled     pending  pending
     DescribeKey                          ok           ok           ok       ok
     DisableKey                           ok           ok           pending  pending
+    DisableKeyRotation                   ok           disabled     pending  pending
     EnableKey                            ok           ok           pending  pending
+    EnableKeyRotation                    ok           disabled     pending  pending
     Encapsulate                          ok           disabled     pending  pending
     Encrypt                              ok           disabled     pending  pending
     EncryptWithRsa                       ok           disabled     pending  pending
@@ -29,14 +31,17 @@ MATRIX = """
     GenerateDataKeyWithoutPlaintext      ok           disabled     pending  pending
     GenerateMac                          ok           disabled     pending  pending
     GetKeyPolicy                         ok           ok           ok       ok
+    GetKeyRotationStatus                 ok           ok           ok       ok
     GetPublicKey                         ok           disabled     pending  pending
     ListAliases                          ok           ok           ok       ok
     ListKeyPolicies                      ok           ok           ok       ok
+    ListKeyRotations                     ok           ok           ok       ok
     ListResourceTags                     ok           ok           ok       ok
     PutKeyPolicy                         ok           ok           ok       ok
     ReEncryptFrom                        ok           disabled     pending  pending
     ReEncryptTo                          ok           disabled     pending  pending
     ReplicateKey                         ok           disabled     pending  pending
+    RotateKeyOnDemand                    ok           disabled     pending  pending
     ScheduleKeyDeletion                  ok           ok           pending  pending
     Sign                                 ok           disabled     pending  pending
     SignWithRsa                          ok           disabled     pending  pending
@@ -162,8 +167,14 @@ class Subject:
     def DisableKey(self):
         self.kms.disable_key(KeyId=self.arn)
 
+    def DisableKeyRotation(self):
+        self.kms.disable_key_rotation(KeyId=self.arn)
+
     def EnableKey(self):
         self.kms.enable_key(KeyId=self.arn)
+
+    def EnableKeyRotation(self):
+        self.kms.enable_key_rotation(KeyId=self.arn, RotationPeriodInDays=100)
 
     def Encrypt(self):
         self.kms.encrypt(KeyId=self.arn, Plaintext=b"x")
@@ -177,11 +188,17 @@ class Subject:
     def GetKeyPolicy(self):
         assert json.loads(self.kms.get_key_policy(KeyId=self.arn)["Policy"])
 
+    def GetKeyRotationStatus(self):
+        assert self.kms.get_key_rotation_status(KeyId=self.arn)["KeyRotationEnabled"] is False
+
     def ListAliases(self):
         assert len(self.kms.list_aliases(KeyId=self.arn)["Aliases"]) == 1
 
     def ListKeyPolicies(self):
         assert self.kms.list_key_policies(KeyId=self.arn)["PolicyNames"] == ["default"]
+
+    def ListKeyRotations(self):
+        assert self.kms.list_key_rotations(KeyId=self.arn)["Rotations"] == []
 
     def ListResourceTags(self):
         assert self.kms.list_resource_tags(KeyId=self.arn)["Tags"] == []
@@ -197,6 +214,9 @@ class Subject:
 
     def ReplicateKey(self):
         self.kms.replicate_key(KeyId=self.arn, ReplicaRegion="eu-west-1")
+
+    def RotateKeyOnDemand(self):
+        self.kms.rotate_key_on_demand(KeyId=self.arn)
 
     def ScheduleKeyDeletion(self):
         self.kms.schedule_key_deletion(KeyId=self.arn, PendingWindowInDays=7)

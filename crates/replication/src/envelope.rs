@@ -14,8 +14,9 @@ use meridian_state::links::{MaterialReference, Message};
 
 use crate::wire;
 
-/// Version of the encoding of messages that this build writes and reads.
-pub const MESSAGE_FORMAT: u8 = 1;
+/// The newest version of the encoding of messages. Each message is written in the oldest version that has it, so that a
+/// Region of an earlier build goes on reading whatever it knows.
+pub const MESSAGE_FORMAT: u8 = 2;
 
 /// Why bytes are not a message of this build.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ pub(crate) struct Route {
 
 /// The bytes of a message: the version, then its postcard form.
 pub(crate) fn encode_message(message: &Message) -> Bytes {
-    postcard::to_extend(message, vec![MESSAGE_FORMAT])
+    postcard::to_extend(message, vec![message.format()])
         .expect("messages hold nothing that postcard cannot encode")
         .into()
 }
@@ -49,7 +50,7 @@ pub(crate) fn encode_message(message: &Message) -> Bytes {
 /// The inverse of [`encode_message`].
 pub(crate) fn decode_message(bytes: &[u8]) -> Result<Message, MessageError> {
     match bytes.split_first() {
-        Some((&MESSAGE_FORMAT, body)) => match postcard::take_from_bytes(body) {
+        Some((1..=MESSAGE_FORMAT, body)) => match postcard::take_from_bytes(body) {
             Ok((message, [])) => Ok(message),
             Ok(_) => Err(MessageError::Damaged(postcard::Error::DeserializeBadEncoding)),
             Err(error) => Err(MessageError::Damaged(error)),

@@ -25,11 +25,13 @@ pub(crate) struct Access<'a> {
     pub(crate) caller: &'a Caller,
     /// The keys that the request was found to be about, for the audit record.
     pub(crate) involved: Vec<KeyArn>,
+    /// The request names a version of key material that this state does not know: forged, or newer than the state.
+    pub(crate) lacks_version: bool,
 }
 
 impl<'a> Access<'a> {
     pub(crate) fn new(state: Arc<RegionState>, caller: &'a Caller) -> Self {
-        Self { state, caller, involved: Vec::new() }
+        Self { state, caller, involved: Vec::new(), lacks_version: false }
     }
 
     /// The account that the caller acts in.

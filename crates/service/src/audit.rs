@@ -9,9 +9,10 @@ use meridian_audit::{
     response_elements,
 };
 use meridian_identity::{Caller, CallerKind};
-use meridian_model::{AccountId, ErrorCode, KeyArn, KeyId, Operation, Response, ServiceError, Timestamp};
+use meridian_model::{ErrorCode, KeyArn, Operation, Response, ServiceError};
 
 use crate::call::Service;
+use crate::primary_region::RequestOrigin;
 
 /// What the front door knows about a request besides its content.
 #[derive(Clone, Debug)]
@@ -26,6 +27,17 @@ pub struct CallContext {
     pub user_agent: Option<String>,
     /// How the connection is protected; `None` on plain TCP.
     pub tls: Option<TlsContext>,
+}
+
+impl CallContext {
+    /// What a record in another Region says of the request.
+    pub(crate) fn origin(&self) -> RequestOrigin {
+        RequestOrigin {
+            request_id: self.request_id.clone(),
+            source_ip: self.source_ip,
+            user_agent: self.user_agent.clone(),
+        }
+    }
 }
 
 /// How a connection is protected, by the names of the TLS registries.
@@ -91,43 +103,7 @@ impl Service {
         self.write_record(&record).await
     }
 
-    /// Records that a key was deleted because its waiting period ended.
-    pub(crate) async fn record_deletion(
-        &self,
-        at: Timestamp,
-        account: AccountId,
-        key_id: KeyId,
-    ) -> Result<(), ServiceError> {
-        let state = self.state();
-        let arn = KeyArn { partition: state.partition(), region: state.region().clone(), account, key_id };
-        let identity = UserIdentity::internal(account);
-        let resources = [resource(&arn)];
-        let record = AuditRecord {
-            identity: &identity,
-            event_time: at,
-            event_name: "DeleteKey",
-            region: state.region(),
-            source_address: SourceAddress::Name("AWS Internal"),
-            user_agent: Some("AWS Internal"),
-            error: None,
-            request_parameters: None,
-            response_elements: Some(&JsonText::object(|object| {
-                object.plain("keyId", &arn);
-            })),
-            additional_event_data: None,
-            request_id: None,
-            event_id: ids::unique_id(),
-            read_only: false,
-            resources: Some(&resources),
-            event_type: EventType::AwsServiceEvent,
-            recipient_account: account,
-            service_event_details: None,
-            tls: None,
-        };
-        self.write_record(&record).await
-    }
-
-    async fn write_record(&self, record: &AuditRecord<'_>) -> Result<(), ServiceError> {
+    pub(crate) async fn write_record(&self, record: &AuditRecord<'_>) -> Result<(), ServiceError> {
         self.trail().record(record).await.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "an audit record could not be written");
             let message = "The request could not be recorded in the audit trail. Try the request again.";
@@ -136,7 +112,7 @@ impl Service {
     }
 }
 
-fn identity(caller: &Caller) -> UserIdentity<'_> {
+pub(crate) fn identity(caller: &Caller) -> UserIdentity<'_> {
     let (kind, user_name) = match &caller.kind {
         CallerKind::Root => (IdentityType::Root, None),
         CallerKind::IamUser { user_name } => (IdentityType::IamUser, Some(user_name.as_str())),
@@ -154,7 +130,7 @@ fn identity(caller: &Caller) -> UserIdentity<'_> {
     }
 }
 
-fn resource(key: &KeyArn) -> Resource<'static> {
+pub(crate) fn resource(key: &KeyArn) -> Resource<'static> {
     Resource { account: key.account, arn: Cow::Owned(key.to_string()) }
 }
 

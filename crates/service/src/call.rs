@@ -143,7 +143,7 @@ impl Service {
         match Route::of(request.operation()) {
             Route::Cryptography => self.use_key(context, &request, involved).await,
             Route::Read => self.read(context, &request, involved).await,
-            Route::Change => self.write(&context.caller, request, involved).await,
+            Route::Change => self.write(&context.caller, &context.origin(), request, involved).await,
             Route::Unsupported => Err(unsupported(&request)),
         }
     }
@@ -159,31 +159,36 @@ impl Service {
         involved: &mut Vec<KeyArn>,
     ) -> Result<Response, ServiceError> {
         let state = self.fresh_state().await?;
-        let response = self.use_key_in(Arc::clone(&state), context, request, involved).await;
+        let (response, lacks_version) = self.use_key_in(Arc::clone(&state), context, request, involved).await;
         match &response {
-            Err(refusal) if depends_on_state(refusal) => {}
+            Err(refusal) if lacks_version || depends_on_state(refusal) => {}
             _ => return response,
         }
         // Without the leader the state at hand, which is fresh enough, decides.
         let is_current = self.0.group.read_barrier(read_deadline()).await.is_ok();
         let newest = self.state();
         if is_current && !Arc::ptr_eq(&state, &newest) {
-            return self.use_key_in(newest, context, request, involved).await;
+            return self.use_key_in(newest, context, request, involved).await.0;
         }
         response
     }
 
+    /// The answer from `state`, and whether it lacks the version of the material that the request names.
     async fn use_key_in(
         &self,
         state: Arc<RegionState>,
         context: &CallContext,
         request: &Request,
         involved: &mut Vec<KeyArn>,
-    ) -> Result<Response, ServiceError> {
+    ) -> (Result<Response, ServiceError>, bool) {
         let mut access = Access::new(state, &context.caller);
         let work = self.permit_use(&mut access, request);
         *involved = access.involved;
-        work?.finish(self.workshop()).await
+        let response = match work {
+            Ok(work) => work.finish(self.workshop()).await,
+            Err(refusal) => Err(refusal),
+        };
+        (response, access.lacks_version)
     }
 
     fn permit_use(&self, access: &mut Access<'_>, request: &Request) -> Result<Work, ServiceError> {

@@ -293,7 +293,7 @@ impl Source<'_> {
         };
         let key = KeyInUse::of(access, ring, record, allowed, KeyUsageType::EncryptDecrypt)?;
         key.require(key.algorithms().encryption, self.algorithm)?;
-        let cipher = if is_symmetric { Some(cipher_of(&key, &header?)?) } else { None };
+        let cipher = if is_symmetric { Some(cipher_of(access, &key, &header?)?) } else { None };
         let (blob, context) = (blob.clone(), self.context.clone());
         Ok(Opener { key, algorithm: self.algorithm, cipher, blob, context })
     }
@@ -327,12 +327,17 @@ impl<A: Action> Opener<A> {
 }
 
 /// The version of the material of `key` that a ciphertext of it names.
-fn cipher_of<A: Action>(key: &KeyInUse<A>, header: &CiphertextHeader) -> Result<Arc<MaterialCipher>, ServiceError> {
+fn cipher_of<A: Action>(
+    access: &mut Access<'_>,
+    key: &KeyInUse<A>,
+    header: &CiphertextHeader,
+) -> Result<Arc<MaterialCipher>, ServiceError> {
     if header.key_id != key.record.key_id {
         let message = "The key ID in the request does not identify a CMK that can perform this operation.";
         return Err(ServiceError::new(ErrorCode::IncorrectKey, message));
     }
     if key.state.material(header.key_id, header.material_id).is_none() {
+        access.lacks_version = true;
         return Err(missing_material(&key.record, header.material_id, &key.allowed));
     }
     key.ring.version(&key.allowed, &key.state, &key.record, header.material_id)

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::call::Service;
+use crate::primary_region::RequestOrigin;
 use crate::writes::{Verdict, outcome_unknown};
 
 /// How long a change waits for a leader before it is refused.
@@ -20,6 +21,7 @@ const LEADER_DEADLINE: Duration = Duration::from_secs(8);
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ForwardedCall {
     pub(crate) caller: Caller,
+    pub(crate) origin: RequestOrigin,
     pub(crate) operation: String,
     pub(crate) body: Vec<u8>,
 }
@@ -40,7 +42,7 @@ impl Forwarding {
 impl ForwardHandler for Forwarding {
     async fn handle(&self, _from: &NodeName, payload: Bytes) -> Bytes {
         let verdict = match decode(&payload) {
-            Ok((caller, request)) => self.0.write_here(&caller, request).await,
+            Ok((caller, origin, request)) => self.0.write_here(&caller, &origin, request).await,
             Err(error) => Verdict::Refused(error, Vec::new()),
         };
         let bytes = postcard::to_stdvec(&verdict).expect("verdicts hold nothing that postcard cannot encode");
@@ -48,7 +50,7 @@ impl ForwardHandler for Forwarding {
     }
 }
 
-fn decode(payload: &[u8]) -> Result<(Caller, Request), ServiceError> {
+fn decode(payload: &[u8]) -> Result<(Caller, RequestOrigin, Request), ServiceError> {
     let call: ForwardedCall = postcard::from_bytes(payload).map_err(|error| {
         tracing::error!(%error, "a forwarded change cannot be read; do all nodes run the same version?");
         ServiceError::internal()
@@ -56,7 +58,7 @@ fn decode(payload: &[u8]) -> Result<(Caller, Request), ServiceError> {
     let target = format!("TrentService.{}", call.operation);
     let operation = Operation::from_target(&target)
         .ok_or_else(|| ServiceError::new(ErrorCode::UnknownOperation, "The leader does not know this operation."))?;
-    Ok((call.caller, Request::decode(operation, &call.body)?))
+    Ok((call.caller, call.origin, Request::decode(operation, &call.body)?))
 }
 
 impl Service {
@@ -64,6 +66,7 @@ impl Service {
     pub(crate) async fn write(
         &self,
         caller: &Caller,
+        origin: &RequestOrigin,
         request: Request,
         involved: &mut Vec<KeyArn>,
     ) -> Result<Response, ServiceError> {
@@ -79,9 +82,9 @@ impl Service {
                     Some(request) => request,
                     None => Request::decode(operation, &body)?,
                 };
-                self.write_here(caller, request).await
+                self.write_here(caller, origin, request).await
             } else {
-                self.forward(caller, operation, &body).await?
+                self.forward(caller, origin, operation, &body).await?
             };
             match verdict {
                 Verdict::Done(written) => {
@@ -100,9 +103,19 @@ impl Service {
         }
     }
 
-    async fn forward(&self, caller: &Caller, operation: Operation, body: &[u8]) -> Result<Verdict, ServiceError> {
-        let call =
-            ForwardedCall { caller: caller.clone(), operation: operation.name().to_owned(), body: body.to_vec() };
+    async fn forward(
+        &self,
+        caller: &Caller,
+        origin: &RequestOrigin,
+        operation: Operation,
+        body: &[u8],
+    ) -> Result<Verdict, ServiceError> {
+        let call = ForwardedCall {
+            caller: caller.clone(),
+            origin: origin.clone(),
+            operation: operation.name().to_owned(),
+            body: body.to_vec(),
+        };
         let payload = postcard::to_stdvec(&call).expect("calls hold nothing that postcard cannot encode");
         match self.group().forward(payload.into()).await {
             Ok(answer) => postcard::from_bytes(&answer).map_err(|error| {

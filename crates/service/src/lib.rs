@@ -3,7 +3,8 @@
 //! One [`Service`] stands on every node. Cryptography and reads run where they arrive, on the newest applied state;
 //! changes go to the leader of the Region, which authorizes them again and proposes one command each.
 //!
-//! Cut by resource: [`keys`], [`aliases`], [`tags`], [`policies`], [`multi_region`]; cryptography by what it makes:
+//! Cut by resource: [`keys`], [`aliases`], [`tags`], [`policies`], [`rotation`], [`multi_region`],
+//! [`primary_region`]; cryptography by what it makes:
 //! [`cryptography`], [`data_key_pairs`], [`signatures`], [`macs`], [`shared_secrets`]. What of it takes long is done in the
 //! [`workshop`].
 //! Absent: HTTP and signatures (see `server` and `identity`), and anything that knows a Raft engine.
@@ -25,10 +26,13 @@ mod macs;
 mod multi_region;
 mod pages;
 mod policies;
+mod primary_region;
 mod reads;
+mod rotation;
 mod route;
 mod rsa_stock;
 mod scheduler;
+mod service_events;
 mod shared_secrets;
 mod signatures;
 mod tags;

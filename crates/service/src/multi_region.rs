@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use meridian_identity::Caller;
 use meridian_model::shapes::{KeyMetadata, ReplicateKeyRequest, ReplicateKeyResponse};
 use meridian_model::{AccountId, ErrorCode, KeyArn, KeyId, KeyState, MultiRegionKeyType, Region, ServiceError};
 use meridian_policy::{action, document};
 use meridian_replication::AskError;
 use meridian_state::command::ReserveReplica;
 use meridian_state::key_states::Requirement;
+use meridian_state::multi_region::not_a_primary;
 use meridian_state::quotas::KEYS_PER_ACCOUNT;
 use meridian_state::{KeyRecord, Op, RegionState, ReplicaStatus};
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::access::{Access, Forms};
 use crate::call::Service;
 use crate::keys::{metadata, tag_map};
+use crate::primary_region::can_become_primary;
 use crate::writes::Rejected;
 
 /// How long the other Region may take to say whether the replica can be made. With the next one, below the time that a
@@ -33,6 +36,13 @@ pub(crate) enum Question {
     CanReplicate {
         /// Owner of the key.
         account: AccountId,
+        /// The key.
+        key_id: KeyId,
+    },
+    /// Could your key become the primary, and may this caller say so in your Region?
+    CanBecomePrimary {
+        /// Who asks in this Region.
+        caller: Caller,
         /// The key.
         key_id: KeyId,
     },
@@ -61,7 +71,7 @@ impl Service {
             tags,
         };
         if must_ask(&access.state, &key, allowed.key(), &region)? {
-            self.ask_whether_possible(&key, &region).await?;
+            self.ask(&region, &Question::CanReplicate { account: key.account, key_id: key.key_id }).await?;
         }
         let replica = replica_metadata(&access.state, &key, &reserve);
         let committed = self.commit(Op::ReserveReplica(reserve)).await?;
@@ -76,9 +86,9 @@ impl Service {
         Ok((meridian_model::Response::from(response).to_json(), committed.log_index))
     }
 
-    async fn ask_whether_possible(&self, key: &KeyRecord, region: &Region) -> Result<(), ServiceError> {
-        let question = Question::CanReplicate { account: key.account, key_id: key.key_id };
-        let payload = postcard::to_stdvec(&question).expect("questions hold nothing that postcard cannot encode");
+    /// Asks `region`, which answers with its consent or with the refusal that the caller gets.
+    pub(crate) async fn ask(&self, region: &Region, question: &Question) -> Result<(), ServiceError> {
+        let payload = postcard::to_stdvec(question).expect("questions hold nothing that postcard cannot encode");
         let replicator = self.replicator().ok_or_else(|| unknown_region(region.as_str()))?;
         let answer = replicator.ask(region, payload.into(), ASK_DEADLINE).await.map_err(|error| {
             if matches!(error, AskError::UnknownRegion(_)) {
@@ -120,6 +130,7 @@ impl Service {
     pub(crate) fn answer_question(&self, payload: &[u8]) -> Bytes {
         let answer: Answer = match postcard::from_bytes(payload) {
             Ok(Question::CanReplicate { account, key_id }) => can_replicate(&self.state(), account, key_id),
+            Ok(Question::CanBecomePrimary { caller, key_id }) => can_become_primary(self.state(), &caller, key_id),
             Err(_) => Err(ServiceError::internal()),
         };
         postcard::to_stdvec(&answer).expect("answers hold nothing that postcard cannot encode").into()
@@ -131,8 +142,7 @@ fn must_ask(state: &RegionState, key: &KeyRecord, arn: &KeyArn, region: &Region)
     let here = state.region();
     let set = key.multi_region.as_ref().filter(|set| set.role(here) == MultiRegionKeyType::Primary);
     let Some(set) = set else {
-        let message = format!("{arn} is not a multi-Region primary key.");
-        return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
+        return Err(not_a_primary(arn));
     };
     // The state machine refuses a Region that holds a key of the set, and resumes one that is reserved.
     Ok(region != here && !set.replicas.contains_key(region))
@@ -165,6 +175,6 @@ fn replica_metadata(state: &RegionState, key: &Arc<KeyRecord>, reserve: &Reserve
     metadata(&RegionState::new(reserve.region.clone(), state.partition()), &replica)
 }
 
-fn unknown_region(region: &str) -> ServiceError {
+pub(crate) fn unknown_region(region: &str) -> ServiceError {
     ServiceError::new(ErrorCode::UnsupportedOperation, format!("The Region {region} is not part of this cluster."))
 }

@@ -6,7 +6,7 @@ use crate::access::Access;
 use crate::audit::CallContext;
 use crate::call::{Service, read_deadline};
 use crate::writes::unsupported;
-use crate::{aliases, keys, policies, tags};
+use crate::{aliases, keys, policies, rotation, tags};
 
 impl Service {
     /// Answers a read once this node has applied everything that was committed when the read arrived.
@@ -36,6 +36,8 @@ fn answer(access: &mut Access<'_>, request: &Request) -> Result<Response, Servic
         Request::ListResourceTags(request) => tags::list(access, request),
         Request::GetKeyPolicy(request) => policies::read(access, request),
         Request::ListKeyPolicies(request) => policies::list(access, request),
+        Request::GetKeyRotationStatus(request) => rotation::status(access, request),
+        Request::ListKeyRotations(request) => rotation::list(access, request),
         other => Err(unsupported(other)),
     }
 }

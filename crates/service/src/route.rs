@@ -42,7 +42,9 @@ impl Route {
             | O::ListAliases
             | O::ListResourceTags
             | O::GetKeyPolicy
-            | O::ListKeyPolicies => Self::Read,
+            | O::ListKeyPolicies
+            | O::GetKeyRotationStatus
+            | O::ListKeyRotations => Self::Read,
             O::CreateKey
             | O::UpdateKeyDescription
             | O::EnableKey
@@ -55,7 +57,11 @@ impl Route {
             | O::TagResource
             | O::UntagResource
             | O::PutKeyPolicy
-            | O::ReplicateKey => Self::Change,
+            | O::ReplicateKey
+            | O::EnableKeyRotation
+            | O::DisableKeyRotation
+            | O::RotateKeyOnDemand
+            | O::UpdatePrimaryRegion => Self::Change,
             _ => Self::Unsupported,
         }
     }

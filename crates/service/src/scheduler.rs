@@ -1,13 +1,15 @@
-//! What happens without a request: deletions that are due, daily domain keys, events for the audit trail, and
+//! What happens without a request: deletions and rotations that are due, daily domain keys, events for the audit trail, and
 //! forgetting material that may not be used any more.
 //!
 //! Only the leader proposes; passing time is a command like any other.
 
 use std::time::Duration;
 
-use meridian_model::ServiceError;
 use meridian_model::time::days;
+use meridian_model::{RotationType, ServiceError};
+use meridian_state::command::RotateKey;
 use meridian_state::links::Message;
+use meridian_state::schedule::Due;
 use meridian_state::{Op, OutboxRow};
 
 use crate::call::Service;
@@ -15,6 +17,9 @@ use crate::writes::Rejected;
 
 /// How often due work is looked for. The first row of the schedule index is all that is read.
 const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Rotations per round; the others follow in the next one.
+const ROTATIONS_PER_ROUND: usize = 50;
 
 /// Events published per round.
 const EVENTS_PER_ROUND: usize = 100;
@@ -42,10 +47,27 @@ impl Service {
 
     async fn do_due_work(&self) -> Result<(), Rejected> {
         self.ensure_domain_key().await?;
-        if self.state().next_due().is_some_and(|due| due <= self.now()) {
+        if self.state().due(self.now()).any(|due| due.is_done_by_tick()) {
             self.commit(Op::Tick).await?;
         }
+        self.rotate_due_keys().await?;
         self.publish_events().await
+    }
+
+    /// Rotates keys that are due; material is made here and proposed sealed. A key that is not due any more by the time
+    /// of the commit is left as it is.
+    async fn rotate_due_keys(&self) -> Result<(), Rejected> {
+        let state = self.state();
+        let due = state.due(self.now()).filter_map(|due| match due {
+            Due::Rotation(key_id) => state.key(key_id),
+            _ => None,
+        });
+        for key in due.take(ROTATIONS_PER_ROUND) {
+            let material = Some(self.ring()?.new_material(&self.state(), key.account, key.key_id)?);
+            let kind = RotationType::Automatic;
+            self.commit(Op::RotateKey(RotateKey { key_id: key.key_id, kind, material })).await?;
+        }
+        Ok(())
     }
 
     /// Adds a domain key if there is none or the newest is a day old.
@@ -78,6 +100,11 @@ impl Service {
     async fn publish(&self, row: &OutboxRow) -> Result<(), ServiceError> {
         match &row.message {
             Message::KeyDeleted { account, key_id } => self.record_deletion(row.committed_at, *account, *key_id).await,
+            Message::KeyRotated(rotated) => self.record_rotation(row.committed_at, rotated).await,
+            Message::KeySynchronized { account, key_id } => {
+                self.record_synchronization(row.committed_at, *account, *key_id).await
+            }
+            Message::PrimaryUpdated(event) => self.record_new_primary(row.committed_at, event).await,
             other => {
                 tracing::error!(?other, "a message for another Region stands among the events of this one");
                 Ok(())

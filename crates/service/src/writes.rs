@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::Access;
 use crate::call::Service;
-use crate::{aliases, keys, policies, tags};
+use crate::primary_region::RequestOrigin;
+use crate::{aliases, keys, policies, rotation, tags};
 
 /// A change that may be made: the command, and how to answer once it is committed.
 pub(crate) struct Plan {
@@ -74,13 +75,14 @@ impl From<ServiceError> for Rejected {
 
 impl Service {
     /// Makes a change here, on the leader.
-    pub(crate) async fn write_here(&self, caller: &Caller, request: Request) -> Verdict {
+    pub(crate) async fn write_here(&self, caller: &Caller, origin: &RequestOrigin, request: Request) -> Verdict {
         if !self.is_leader() {
             return Verdict::NotLeader;
         }
         let mut access = Access::new(self.state(), caller);
         let written = match request {
             Request::ReplicateKey(request) => self.replicate_key(&mut access, request).await,
+            Request::UpdatePrimaryRegion(request) => self.update_primary_region(&mut access, origin, request).await,
             request => self.commit_plan(&mut access, request).await,
         };
         let involved = access.involved;
@@ -124,6 +126,9 @@ impl Service {
             Request::TagResource(request) => tags::tag(access, request),
             Request::UntagResource(request) => tags::untag(access, request),
             Request::PutKeyPolicy(request) => policies::put(access, request),
+            Request::EnableKeyRotation(request) => rotation::enable(access, &request),
+            Request::DisableKeyRotation(request) => rotation::disable(access, &request),
+            Request::RotateKeyOnDemand(request) => rotation::rotate_on_demand(access, self.ring()?, &request),
             other => Err(unsupported(&other)),
         }
     }

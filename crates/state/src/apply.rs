@@ -8,7 +8,9 @@ use meridian_model::{KeyId, Region, ServiceError, Timestamp};
 use crate::command::{Command, Op};
 use crate::region_state::RegionState;
 use crate::rows::{Change, KeyRecord, LinkCursor, Meta, Row, RowChange};
-use crate::{aliases, deletion, domain_keys, keys, links, multi_region, policies, schedule, tags};
+use crate::{
+    aliases, deletion, domain_keys, keys, links, multi_region, policies, primary_region, rotation, schedule, tags,
+};
 
 /// What a command came to. A refusal is a normal outcome: it changed nothing but the clock.
 pub type Outcome = Result<Done, ServiceError>;
@@ -68,6 +70,10 @@ fn decide(draft: &mut Draft<'_>, op: &Op) -> Outcome {
             Ok(links::apply_message(draft, from, *sequence, *committed_at, message))
         }
         Op::AcknowledgeOutbox { to, through } => Ok(links::acknowledge_outbox(draft, to, *through)),
+        Op::EnableKeyRotation { key_id, period_days } => rotation::enable(draft, *key_id, *period_days),
+        Op::DisableKeyRotation(key_id) => rotation::disable(draft, *key_id),
+        Op::RotateKey(rotate) => rotation::rotate(draft, rotate),
+        Op::UpdatePrimaryRegion(update) => primary_region::update(draft, update),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use meridian_crypto::{SealedMaterial, WrappedDomainKey};
 use meridian_model::{
-    AccountId, AliasName, KeyId, KeyMaterialId, KeySpec, KeyUsageType, OriginType, Region, Timestamp,
+    AccountId, AliasName, KeyId, KeyMaterialId, KeySpec, KeyUsageType, OriginType, Region, RotationType, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +144,19 @@ pub enum Op {
         /// The newest sequence number that is done.
         through: u64,
     },
+    /// Switches automatic rotation on, or changes its period.
+    EnableKeyRotation {
+        /// The key.
+        key_id: KeyId,
+        /// 90 to 2,560 days.
+        period_days: u32,
+    },
+    /// Switches automatic rotation off.
+    DisableKeyRotation(KeyId),
+    /// Rotates the material of a key.
+    RotateKey(RotateKey),
+    /// Hands the role of the primary of a set to another Region.
+    UpdatePrimaryRegion(UpdatePrimaryRegion),
 }
 
 impl Op {
@@ -167,6 +180,10 @@ impl Op {
             | Self::ReserveReplica(_)
             | Self::AcknowledgeOutbox { .. } => 1,
             Self::ApplyMessage { message, .. } => message.format(),
+            Self::EnableKeyRotation { .. }
+            | Self::DisableKeyRotation(_)
+            | Self::RotateKey(_)
+            | Self::UpdatePrimaryRegion(_) => 2,
         }
     }
 }
@@ -201,6 +218,28 @@ pub struct NewMaterial {
     pub id: KeyMaterialId,
     /// Its sealed bytes.
     pub sealed: SealedMaterial,
+}
+
+/// A rotation: one that is due, or one that somebody asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotateKey {
+    /// The key.
+    pub key_id: KeyId,
+    /// A rotation that is not due any more changes nothing; one on demand may be refused.
+    pub kind: RotationType,
+    /// The new version; `None` for imported material, which waits in the state.
+    pub material: Option<NewMaterial>,
+}
+
+/// A change of the primary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdatePrimaryRegion {
+    /// The primary.
+    pub key_id: KeyId,
+    /// Where the replica is that shall be the primary.
+    pub region: Region,
+    /// Who asked, for the audit trail of the other Region, as the service writes it down. The state machine does not read it.
+    pub request: Vec<u8>,
 }
 
 /// An alias and the key that it shall name.

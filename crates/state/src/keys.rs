@@ -8,6 +8,7 @@ use crate::apply::{Draft, Outcome};
 use crate::command::{CreateKey, NewMaterial};
 use crate::key_states::Requirement;
 use crate::quotas::{KEYS_PER_ACCOUNT, TAGS_PER_KEY};
+use crate::rotation;
 use crate::rows::{KeyRecord, MaterialRecord, MultiRegion, PolicyRecord, Row};
 use crate::tags::too_many;
 
@@ -67,6 +68,9 @@ pub(crate) fn disable(draft: &mut Draft<'_>, key_id: KeyId) -> Outcome {
 
 fn switch(draft: &mut Draft<'_>, key_id: KeyId, state: KeyState) -> Outcome {
     let key = draft.require(key_id, Requirement::Switchable)?;
+    if state == KeyState::Enabled {
+        rotation::resume(draft, key);
+    }
     Ok(draft.put_key(KeyRecord { state, ..KeyRecord::clone(key) }))
 }
 

@@ -3,8 +3,8 @@
 //! Pure and deterministic: no clock, no randomness, no I/O, no unordered iteration. Time, new ids and sealed bytes
 //! come inside the command. Equal state and equal command give equal bytes on every node.
 //!
-//! Cut by resource: [`keys`], [`deletion`], [`aliases`], [`tags`], [`policies`], [`multi_region`], [`links`],
-//! [`domain_keys`]. Every refusal leaves the state as it was; whatever is due later stands in one index ([`schedule`]).
+//! Cut by resource: [`keys`], [`deletion`], [`rotation`], [`shared_rotation`], [`aliases`], [`tags`], [`policies`],
+//! [`multi_region`], [`primary_region`], [`links`], [`domain_keys`]. Every refusal leaves the state as it was; whatever is due later stands in one index ([`schedule`]).
 
 pub mod aliases;
 pub mod apply;
@@ -16,10 +16,13 @@ pub mod keys;
 pub mod links;
 pub mod multi_region;
 pub mod policies;
+pub mod primary_region;
 pub mod quotas;
 pub mod region_state;
+pub mod rotation;
 pub mod rows;
 pub mod schedule;
+pub mod shared_rotation;
 pub mod tags;
 
 pub use apply::{Applied, Done, Outcome, apply};

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use meridian_crypto::SealedMaterial;
 use meridian_model::{
-    AccountId, ErrorCode, KeyId, KeyMaterialId, KeySpec, KeyUsageType, OriginType, Region, Timestamp,
+    AccountId, ErrorCode, KeyId, KeyMaterialId, KeySpec, KeyUsageType, OriginType, Region, RotationType, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::apply::{Done, Draft};
-use crate::multi_region;
-use crate::rows::{Change, LinkCursor, ReplicaStatus, Row, RowId};
+use crate::rows::{AutomaticRotation, Change, LinkCursor, PendingRotation, ReplicaStatus, Rotated, Row, RowId};
+use crate::{multi_region, primary_region, shared_rotation};
 
 /// What one Region tells another. New variants go to the end: the position is part of the encoding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,39 @@ pub enum Message {
         /// The key.
         key_id: KeyId,
     },
+    /// This is how the key is rotated now.
+    SetRotation(SharedRotation),
+    /// The replica of this Region holds the version that is pending.
+    MaterialInstalled(MaterialReference),
+    /// To this Region itself, for its audit trail: the material of a key was rotated.
+    KeyRotated(RotatedKey),
+    /// To this Region itself, for its audit trail: shared properties of a primary went to its replicas.
+    KeySynchronized {
+        /// Owner of the key.
+        account: AccountId,
+        /// The key.
+        key_id: KeyId,
+    },
+    /// Be the primary.
+    HandOver(HandOver),
+    /// No: the key is gone, not enabled, or not complete.
+    HandOverRefused {
+        /// The key.
+        key_id: KeyId,
+        /// The epoch that was offered.
+        epoch: u64,
+    },
+    /// I am the primary now.
+    PrimaryChanged(Membership),
+    /// There is no key of the set here any more.
+    ReplicaMissing {
+        /// The key.
+        key_id: KeyId,
+        /// The epoch of the announcement that this answers.
+        epoch: u64,
+    },
+    /// To this Region itself, for its audit trail: its key became the primary.
+    PrimaryUpdated(NewPrimary),
 }
 
 /// A message as it arrives: the same as [`Message`], but material comes with its bytes.
@@ -60,8 +93,9 @@ pub enum Delivered {
 }
 
 impl Message {
-    /// The version of the encodings of commands and rows that brought this message.
-    pub(crate) const fn format(&self) -> u8 {
+    /// The version of the encodings of commands, rows and envelopes that brought this message.
+    #[must_use]
+    pub const fn format(&self) -> u8 {
         match self {
             Self::CreateReplica(_)
             | Self::TransferMaterial(_)
@@ -70,6 +104,15 @@ impl Message {
             | Self::ReplicaRefused { .. }
             | Self::ReplicaDeleted(_)
             | Self::KeyDeleted { .. } => 1,
+            Self::SetRotation(_)
+            | Self::MaterialInstalled(_)
+            | Self::KeyRotated(_)
+            | Self::KeySynchronized { .. }
+            | Self::HandOver(_)
+            | Self::HandOverRefused { .. }
+            | Self::PrimaryChanged(_)
+            | Self::ReplicaMissing { .. }
+            | Self::PrimaryUpdated(_) => 2,
         }
     }
 }
@@ -124,6 +167,64 @@ pub struct MaterialReference {
     pub epoch: u64,
 }
 
+/// What every key of a set knows of its rotation. Sent as a whole whenever a part of it changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedRotation {
+    /// The key ID of the set.
+    pub key_id: KeyId,
+    /// Epoch of the set in which it is sent.
+    pub epoch: u64,
+    /// The version that encrypts.
+    pub current_material: Option<KeyMaterialId>,
+    /// Automatic rotation; `None` while it is off.
+    pub automatic: Option<AutomaticRotation>,
+    /// Rotations on demand so far.
+    pub on_demand: u32,
+    /// The version that is to become current next.
+    pub pending: Option<PendingRotation>,
+    /// Since when each version has been the current one; the first version of a key is not among them.
+    pub versions: BTreeMap<KeyMaterialId, Rotated>,
+}
+
+/// A rotation that was done, for the audit trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotatedKey {
+    /// Owner of the key.
+    pub account: AccountId,
+    /// The key.
+    pub key_id: KeyId,
+    /// Where its material comes from.
+    pub origin: OriginType,
+    /// What asked for the rotation.
+    pub kind: RotationType,
+    /// The version that encrypted until now.
+    pub previous: Option<KeyMaterialId>,
+    /// The version that encrypts from now on.
+    pub current: KeyMaterialId,
+}
+
+/// The offer of the primary to another Region to be the primary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandOver {
+    /// The set as it shall be, in its next epoch.
+    pub membership: Membership,
+    /// Owner of the keys of the set.
+    pub account: AccountId,
+    /// See [`UpdatePrimaryRegion::request`](crate::command::UpdatePrimaryRegion).
+    pub request: Vec<u8>,
+}
+
+/// A key that became the primary, for the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewPrimary {
+    /// Owner of the key.
+    pub account: AccountId,
+    /// The key.
+    pub key_id: KeyId,
+    /// See [`UpdatePrimaryRegion::request`](crate::command::UpdatePrimaryRegion).
+    pub request: Vec<u8>,
+}
+
 /// Who belongs to a set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
@@ -160,8 +261,26 @@ pub(crate) fn apply_message(
             multi_region::replica_gone(draft, from, *key_id);
         }
         Delivered::Material { reference, sealed } => multi_region::install_material(draft, from, reference, sealed),
-        // Neither is ever sent like this: material travels sealed, events stay in their Region.
-        Delivered::Plain(Message::TransferMaterial(_) | Message::KeyDeleted { .. }) => {}
+        Delivered::Plain(Message::SetRotation(shared)) => shared_rotation::set_rotation(draft, from, shared),
+        Delivered::Plain(Message::MaterialInstalled(reference)) => {
+            shared_rotation::material_installed(draft, from, reference);
+        }
+        Delivered::Plain(Message::HandOver(hand_over)) => primary_region::take(draft, from, hand_over),
+        Delivered::Plain(Message::HandOverRefused { key_id, epoch }) => {
+            primary_region::take_back(draft, from, *key_id, *epoch);
+        }
+        Delivered::Plain(Message::PrimaryChanged(membership)) => primary_region::learn(draft, from, membership),
+        Delivered::Plain(Message::ReplicaMissing { key_id, epoch }) => {
+            multi_region::replica_missing(draft, from, *key_id, *epoch);
+        }
+        // None is ever sent like this: material travels sealed, events stay in their Region.
+        Delivered::Plain(
+            Message::TransferMaterial(_)
+            | Message::KeyDeleted { .. }
+            | Message::KeyRotated(_)
+            | Message::KeySynchronized { .. }
+            | Message::PrimaryUpdated(_),
+        ) => {}
     }
     Done::Nothing
 }

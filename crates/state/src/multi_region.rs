@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use meridian_crypto::SealedMaterial;
-use meridian_model::{ErrorCode, KeyId, KeyState, MultiRegionKeyType, OriginType, Region, ServiceError};
+use meridian_model::{ErrorCode, KeyArn, KeyId, KeyState, MultiRegionKeyType, OriginType, Region, ServiceError};
 
 use crate::apply::{Draft, Outcome};
 use crate::command::{NewMaterial, ReserveReplica};
@@ -15,6 +15,7 @@ use crate::keys::quota_exceeded;
 use crate::links::{MaterialReference, Membership, Message, NewReplica};
 use crate::quotas::KEYS_PER_ACCOUNT;
 use crate::rows::{KeyRecord, MultiRegion, PolicyRecord, ReplicaStatus, Row};
+use crate::shared_rotation;
 
 /// Commits the primary to a replica in another Region and asks that Region for it.
 ///
@@ -23,8 +24,7 @@ pub(crate) fn reserve_replica(draft: &mut Draft<'_>, reserve: &ReserveReplica) -
     let key = draft.key(reserve.key_id)?;
     let here = draft.state.region();
     let Some(set) = key.multi_region.as_ref().filter(|set| set.role(here) == MultiRegionKeyType::Primary) else {
-        let message = format!("{} is not a multi-Region primary key.", draft.state.key_arn(key));
-        return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
+        return Err(not_a_primary(&draft.state.key_arn(key)));
     };
     draft.require(reserve.key_id, Requirement::Replicable)?;
     match set.replicas.get(&reserve.region) {
@@ -40,9 +40,15 @@ pub(crate) fn reserve_replica(draft: &mut Draft<'_>, reserve: &ReserveReplica) -
     Ok(draft.put_key(KeyRecord { multi_region: Some(changed), ..KeyRecord::clone(key) }))
 }
 
+/// The refusal to do with a single-Region key or a replica what only a primary can do.
+#[must_use]
+pub fn not_a_primary(key: &KeyArn) -> ServiceError {
+    ServiceError::new(ErrorCode::UnsupportedOperation, format!("{key} is not a multi-Region primary key."))
+}
+
 /// The refusal of a second key of a set in one Region.
 fn replica_exists(draft: &Draft<'_>, key: &KeyRecord, region: &Region) -> ServiceError {
-    let arn = meridian_model::KeyArn { region: region.clone(), ..draft.state.key_arn(key) };
+    let arn = KeyArn { region: region.clone(), ..draft.state.key_arn(key) };
     ServiceError::new(ErrorCode::AlreadyExists, format!("{arn} already exists."))
 }
 
@@ -63,6 +69,8 @@ fn send_replica(draft: &mut Draft<'_>, key: &KeyRecord, set: &MultiRegion, reser
         tags: reserve.tags.clone(),
     };
     draft.send(&reserve.region, Message::CreateReplica(replica));
+    let primary = KeyRecord { multi_region: Some(set.clone()), ..key.clone() };
+    shared_rotation::join(draft, &primary, &reserve.region);
     for material_id in materials {
         let reference = MaterialReference { account: key.account, key_id: key.key_id, material_id, epoch: set.epoch };
         draft.send(&reserve.region, Message::TransferMaterial(reference));
@@ -113,14 +121,20 @@ pub(crate) fn install_material(
     sealed: &SealedMaterial,
 ) {
     let Some(key) = draft.state.key(reference.key_id) else { return }; // deleted meanwhile: nothing to do
-    let is_expected = |set: &&MultiRegion| {
-        let is_from_primary = &set.primary == from && set.epoch == reference.epoch;
-        is_from_primary && set.missing_materials.contains(&reference.material_id)
-    };
-    let Some(set) = key.multi_region.as_ref().filter(is_expected) else {
-        return; // a version that this key has or never asked for, or not from the primary of this epoch
-    };
-    draft.put_material(reference.key_id, &NewMaterial { id: reference.material_id, sealed: sealed.clone() });
+    let Some(set) = &key.multi_region else { return };
+    let is_pending = shared_rotation::is_pending(draft.state, reference);
+    let is_by_primary = &set.primary == from && set.epoch == reference.epoch;
+    if is_pending && is_by_primary {
+        shared_rotation::install_pending(draft, from, reference, sealed);
+    }
+    // A former primary may still be sending what it promised in its time: the set of versions was its to say.
+    let is_by_former = set.replicas.contains_key(from) && reference.epoch < set.epoch;
+    if !set.missing_materials.contains(&reference.material_id) || !(is_by_primary || is_by_former) {
+        return; // a version that this key has or never asked for, or not from a primary
+    }
+    if !(is_pending && is_by_primary) {
+        draft.put_material(reference.key_id, &NewMaterial { id: reference.material_id, sealed: sealed.clone() });
+    }
     let mut changed = set.clone();
     changed.missing_materials.remove(&reference.material_id);
     let complete = changed.missing_materials.is_empty() && key.state == KeyState::Creating;
@@ -130,16 +144,33 @@ pub(crate) fn install_material(
 
 /// Notes that the replica in `from` is there, and tells every Region of the set.
 pub(crate) fn replica_created(draft: &mut Draft<'_>, from: &Region, key_id: KeyId) {
-    change_membership(draft, key_id, |set| set.replicas.insert(from.clone(), ReplicaStatus::Created).is_some());
+    change_membership(draft, key_id, None, |set| {
+        let status = set.replicas.get_mut(from).filter(|status| **status == ReplicaStatus::Reserved);
+        status.map(|status| *status = ReplicaStatus::Created).is_some()
+    });
+}
+
+/// Notes that the replica in `from` was gone when this Region became the primary in `epoch`.
+pub(crate) fn replica_missing(draft: &mut Draft<'_>, from: &Region, key_id: KeyId, epoch: u64) {
+    let set = draft.state.key(key_id).and_then(|key| key.multi_region.as_ref());
+    if set.is_some_and(|set| set.epoch == epoch) {
+        replica_gone(draft, from, key_id);
+    }
 }
 
 /// Notes that the replica in `from` is gone or was never made, and tells every Region of the set.
 pub(crate) fn replica_gone(draft: &mut Draft<'_>, from: &Region, key_id: KeyId) {
-    change_membership(draft, key_id, |set| set.replicas.remove(from).is_some());
+    change_membership(draft, key_id, Some(from), |set| set.replicas.remove(from).is_some());
 }
 
-/// Changes the membership in the primary; a replica has no say. `change` tells whether anything changed.
-fn change_membership(draft: &mut Draft<'_>, key_id: KeyId, change: impl FnOnce(&mut MultiRegion) -> bool) {
+/// Changes the membership in the primary; a replica has no say. `change` tells whether anything changed, `gone` which
+/// Region is not to be waited for any more.
+fn change_membership(
+    draft: &mut Draft<'_>,
+    key_id: KeyId,
+    gone: Option<&Region>,
+    change: impl FnOnce(&mut MultiRegion) -> bool,
+) {
     let Some(key) = draft.state.key(key_id) else { return };
     let here = draft.state.region();
     let Some(mut set) = key.multi_region.clone().filter(|set| &set.primary == here) else { return };
@@ -151,7 +182,10 @@ fn change_membership(draft: &mut Draft<'_>, key_id: KeyId, change: impl FnOnce(&
         draft.send(region, Message::SetMembership(membership(key_id, &set)));
     }
     let last_replica_gone = key.state == KeyState::PendingReplicaDeletion && set.replicas.is_empty();
-    let changed = KeyRecord { multi_region: Some(set), ..KeyRecord::clone(key) };
+    let mut changed = KeyRecord { multi_region: Some(set), ..KeyRecord::clone(key) };
+    if let Some(gone) = gone {
+        changed = shared_rotation::no_longer_waits_for(draft, &changed, gone);
+    }
     match changed.deletion.filter(|_| last_replica_gone) {
         Some(deletion) => draft.put_key(start_window(draft, &changed, deletion.window_days)),
         None => draft.put_key(changed),
@@ -171,7 +205,7 @@ pub(crate) fn set_membership(draft: &mut Draft<'_>, from: &Region, announced: &M
     draft.put_key(KeyRecord { multi_region: Some(changed), ..KeyRecord::clone(key) });
 }
 
-fn membership(key_id: KeyId, set: &MultiRegion) -> Membership {
+pub(crate) fn membership(key_id: KeyId, set: &MultiRegion) -> Membership {
     Membership {
         key_id,
         epoch: set.epoch,

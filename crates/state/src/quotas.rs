@@ -9,5 +9,11 @@ pub const ALIASES_PER_KEY: usize = 50;
 /// User tags per key.
 pub const TAGS_PER_KEY: usize = 50;
 
+/// Rotations on demand of one key; automatic ones do not count.
+pub const ON_DEMAND_ROTATIONS: u32 = 25;
+
+/// How long before an automatic rotation none on demand may begin (AWS KMS API Reference, RotateKeyOnDemand).
+pub const ROTATION_CONFLICT: std::time::Duration = std::time::Duration::from_mins(20);
+
 /// Due things that one tick of time does; the rest follow with the next tick.
 pub const DUE_PER_TICK: usize = 100;

@@ -3,12 +3,13 @@
 //! The schedule is an index of the state, derived from the rows of each key; nothing is stored twice. Deletions and expiries
 //! are done by [`Op::Tick`](crate::Op::Tick); a rotation needs new material, so that the leader proposes it on its own.
 
-use meridian_model::{KeyId, KeyMaterialId, KeyState, MultiRegionKeyType, Timestamp};
+use meridian_model::{KeyId, KeyMaterialId, KeyState, Timestamp};
 
 use crate::apply::{Done, Draft};
 use crate::deletion;
 use crate::quotas::DUE_PER_TICK;
 use crate::region_state::RegionState;
+use crate::rotation::is_replica;
 use crate::rows::KeyRecord;
 
 /// Something that is to happen at a time.
@@ -22,6 +23,14 @@ pub enum Due {
     Rotation(KeyId),
 }
 
+impl Due {
+    /// Whether the passing of time alone does it.
+    #[must_use]
+    pub const fn is_done_by_tick(&self) -> bool {
+        !matches!(self, Self::Rotation(_))
+    }
+}
+
 /// Everything that the rows of one key have scheduled.
 pub(crate) fn due_of(state: &RegionState, key_id: KeyId) -> Vec<(Timestamp, Due)> {
     let Some(key) = state.key(key_id) else { return Vec::new() };
@@ -31,23 +40,22 @@ pub(crate) fn due_of(state: &RegionState, key_id: KeyId) -> Vec<(Timestamp, Due)
         state.material(key_id, version.material_id)?; // expired or deleted already
         Some((at, Due::Expiry(key_id, version.material_id)))
     });
-    deletion.into_iter().chain(expiries).chain(rotation_of(state, key)).collect()
+    let rotation = due_rotation(state, key).map(|at| (at, Due::Rotation(key_id)));
+    deletion.into_iter().chain(expiries).chain(rotation).collect()
 }
 
-/// The next automatic rotation: of a key that is enabled, has no rotation under way, and is no replica.
-fn rotation_of(state: &RegionState, key: &KeyRecord) -> Option<(Timestamp, Due)> {
+/// When the next automatic rotation is due: of a key that is enabled, has no rotation under way, and is no replica.
+pub(crate) fn due_rotation(state: &RegionState, key: &KeyRecord) -> Option<Timestamp> {
     let rotation = state.rotation(key.key_id)?;
-    let is_replica =
-        key.multi_region.as_ref().is_some_and(|set| set.role(state.region()) == MultiRegionKeyType::Replica);
-    if key.state != KeyState::Enabled || rotation.pending.is_some() || is_replica {
+    if key.state != KeyState::Enabled || rotation.pending.is_some() || is_replica(state, key) {
         return None;
     }
-    rotation.automatic.map(|automatic| (automatic.next, Due::Rotation(key.key_id)))
+    rotation.automatic.map(|automatic| automatic.next)
 }
 
 /// Lets time pass: does what is due by now, the longest overdue first.
 pub(crate) fn tick(draft: &mut Draft<'_>) -> Done {
-    let due: Vec<Due> = draft.state.due(draft.now).take(DUE_PER_TICK).collect();
+    let due: Vec<Due> = draft.state.due(draft.now).filter(Due::is_done_by_tick).take(DUE_PER_TICK).collect();
     for due in due {
         match due {
             Due::Deletion(key_id) => deletion::delete(draft, key_id),

@@ -45,24 +45,30 @@ calls! {
     DeleteAlias: DeleteAliasRequest -> DeleteAliasResponse;
     DescribeKey: DescribeKeyRequest -> DescribeKeyResponse;
     DisableKey: DisableKeyRequest -> DisableKeyResponse;
+    DisableKeyRotation: DisableKeyRotationRequest -> DisableKeyRotationResponse;
     EnableKey: EnableKeyRequest -> EnableKeyResponse;
+    EnableKeyRotation: EnableKeyRotationRequest -> EnableKeyRotationResponse;
     Encrypt: EncryptRequest -> EncryptResponse;
     GenerateDataKey: GenerateDataKeyRequest -> GenerateDataKeyResponse;
     GenerateDataKeyWithoutPlaintext:
         GenerateDataKeyWithoutPlaintextRequest -> GenerateDataKeyWithoutPlaintextResponse;
     GenerateRandom: GenerateRandomRequest -> GenerateRandomResponse;
     GetKeyPolicy: GetKeyPolicyRequest -> GetKeyPolicyResponse;
+    GetKeyRotationStatus: GetKeyRotationStatusRequest -> GetKeyRotationStatusResponse;
     ListAliases: ListAliasesRequest -> ListAliasesResponse;
+    ListKeyRotations: ListKeyRotationsRequest -> ListKeyRotationsResponse;
     ListKeys: ListKeysRequest -> ListKeysResponse;
     ListResourceTags: ListResourceTagsRequest -> ListResourceTagsResponse;
     PutKeyPolicy: PutKeyPolicyRequest -> PutKeyPolicyResponse;
     ReEncrypt: ReEncryptRequest -> ReEncryptResponse;
     ReplicateKey: ReplicateKeyRequest -> ReplicateKeyResponse;
+    RotateKeyOnDemand: RotateKeyOnDemandRequest -> RotateKeyOnDemandResponse;
     ScheduleKeyDeletion: ScheduleKeyDeletionRequest -> ScheduleKeyDeletionResponse;
     TagResource: TagResourceRequest -> TagResourceResponse;
     UntagResource: UntagResourceRequest -> UntagResourceResponse;
     UpdateAlias: UpdateAliasRequest -> UpdateAliasResponse;
     UpdateKeyDescription: UpdateKeyDescriptionRequest -> UpdateKeyDescriptionResponse;
+    UpdatePrimaryRegion: UpdatePrimaryRegionRequest -> UpdatePrimaryRegionResponse;
 }
 
 /// Who answers.
