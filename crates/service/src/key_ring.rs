@@ -110,6 +110,12 @@ impl KeyRing {
         self.open_material(state, &binding, &row.sealed)
     }
 
+    /// A new version of the material of a symmetric encryption key, sealed by the newest domain key.
+    pub(crate) fn new_version(&self, state: &RegionState, key: &KeyRecord) -> Result<NewMaterial, ServiceError> {
+        let material = KeyMaterial::generate_symmetric().map_err(log_internal("generating key material"))?;
+        self.new_material(state, key.account, key.key_id, &material)
+    }
+
     /// Material for a key that is being made, sealed by the newest domain key.
     pub(crate) fn new_material(
         &self,

@@ -48,7 +48,7 @@ pub(crate) fn rotate_on_demand(
 ) -> Result<Plan, ServiceError> {
     let (key, _) = access.key::<action::RotateKeyOnDemand>(&request.key_id, Forms::Key)?;
     let is_generated = key.spec == KeySpec::SymmetricDefault && key.origin == OriginType::AwsKms;
-    let material = is_generated.then(|| ring.new_material(&access.state, key.account, key.key_id)).transpose()?;
+    let material = is_generated.then(|| ring.new_version(&access.state, &key)).transpose()?;
     let op = Op::RotateKey(RotateKey { key_id: key.key_id, kind: RotationType::OnDemand, material });
     Ok(Plan::new(op, |_, key| RotateKeyOnDemandResponse { key_id: expect_key(key).key_id.to_string() }))
 }

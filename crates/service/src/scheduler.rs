@@ -63,7 +63,7 @@ impl Service {
             _ => None,
         });
         for key in due.take(ROTATIONS_PER_ROUND) {
-            let material = Some(self.ring()?.new_material(&self.state(), key.account, key.key_id)?);
+            let material = Some(self.ring()?.new_version(&self.state(), key)?);
             let kind = RotationType::Automatic;
             self.commit(Op::RotateKey(RotateKey { key_id: key.key_id, kind, material })).await?;
         }
