@@ -75,3 +75,32 @@ def test_replicate(aws):
 def test_an_error(aws):
     error = aws("kms", "describe-key", "--key-id", "alias/absent", fails=True)
     assert "NotFoundException" in error
+
+
+def test_signing_and_macs(aws, tmp_path):
+    def key(spec, usage):
+        return aws("kms", "create-key", "--key-spec", spec, "--key-usage", usage)["KeyMetadata"]["KeyId"]
+
+    (tmp_path / "message").write_bytes(b"a message")
+    signer, how = key("ECC_NIST_P256", "SIGN_VERIFY"), ("--message", "fileb://message", "--signing-algorithm", "ECDSA_SHA_256")
+    (tmp_path / "signature").write_bytes(base64.b64decode(aws("kms", "sign", "--key-id", signer, *how)["Signature"]))
+    assert aws("kms", "verify", "--key-id", signer, *how, "--signature", "fileb://signature")["SignatureValid"] is True
+    error = aws("kms", "verify", "--key-id", signer, *how, "--signature", "fileb://message", fails=True)
+    assert "KMSInvalidSignatureException" in error
+    assert "DryRunOperationException" in aws("kms", "sign", "--key-id", signer, *how, "--dry-run", fails=True)
+    told = aws("kms", "get-public-key", "--key-id", signer)
+    assert told["SigningAlgorithms"] == ["ECDSA_SHA_256"]
+
+    mac_key, how = key("HMAC_512", "GENERATE_VERIFY_MAC"), ("--message", "fileb://message", "--mac-algorithm", "HMAC_SHA_512")
+    (tmp_path / "mac").write_bytes(base64.b64decode(aws("kms", "generate-mac", "--key-id", mac_key, *how)["Mac"]))
+    assert aws("kms", "verify-mac", "--key-id", mac_key, *how, "--mac", "fileb://mac")["MacValid"] is True
+    error = aws("kms", "verify-mac", "--key-id", mac_key, *how, "--mac", "fileb://message", fails=True)
+    assert "KMSInvalidMacException" in error
+
+
+def test_a_data_key_pair(aws, tmp_path):
+    key_id = aws("kms", "create-key")["KeyMetadata"]["KeyId"]
+    pair = aws("kms", "generate-data-key-pair", "--key-id", key_id, "--key-pair-spec", "RSA_2048")
+    (tmp_path / "private").write_bytes(base64.b64decode(pair["PrivateKeyCiphertextBlob"]))
+    opened = aws("kms", "decrypt", "--ciphertext-blob", "fileb://private")
+    assert opened["Plaintext"] == pair["PrivateKeyPlaintext"]

@@ -232,3 +232,131 @@ pub(crate) fn log_internal<E: std::error::Error + 'static>(doing: &'static str) 
         ServiceError::internal()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use meridian_model::{KeySpec, KeyState, KeyUsageType, OriginType, Partition};
+    use meridian_policy::{Principal, action, authorize};
+    use meridian_state::command::CreateKey;
+    use meridian_state::{Command, Op, apply};
+
+    use super::*;
+
+    const USAGES: [(KeySpec, KeyUsageType); 3] = [
+        (KeySpec::Hmac256, KeyUsageType::GenerateVerifyMac),
+        (KeySpec::EccNistP256, KeyUsageType::SignVerify),
+        (KeySpec::SymmetricDefault, KeyUsageType::EncryptDecrypt),
+    ];
+
+    /// A Region with one key of each of `USAGES`.
+    struct Fixture {
+        ring: KeyRing,
+        state: RegionState,
+        keys: Vec<KeyId>,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let region: Region = "us-east-1".parse().expect("valid");
+            let ring = KeyRing::new(RootKey::generate().expect("random"), region.clone());
+            let mut fixture = Self { ring, state: RegionState::new(region, Partition::Aws), keys: Vec::new() };
+            let wrapped = fixture.ring.new_domain_key(Timestamp::from_millis(1)).expect("random");
+            fixture.run(Op::AddDomainKey(wrapped));
+            for (spec, usage) in USAGES {
+                fixture.create(spec, usage);
+            }
+            fixture
+        }
+
+        fn run(&mut self, op: Op) {
+            apply(&mut self.state, &Command { at: Timestamp::from_millis(2), op }).outcome.expect("accepted");
+        }
+
+        fn create(&mut self, spec: KeySpec, usage: KeyUsageType) {
+            let account: AccountId = "111122223333".parse().expect("valid");
+            let key_id = random::single_region_key_id().expect("random");
+            let material = KeyMaterial::generate(spec).expect("random");
+            let material = self.ring.new_material(&self.state, account, key_id, &material).expect("sealed");
+            self.run(Op::CreateKey(CreateKey {
+                key_id,
+                account,
+                spec,
+                usage,
+                origin: OriginType::AwsKms,
+                description: String::new(),
+                policy: None,
+                tags: BTreeMap::new(),
+                material: Some(material),
+            }));
+            self.keys.push(key_id);
+        }
+
+        fn key(&self, index: usize) -> (&Arc<KeyRecord>, Allowed<action::Sign>) {
+            let key = self.state.key(self.keys[index]).expect("created");
+            let principal = Principal { account: key.account, arn: "arn:aws:iam::111122223333:root" };
+            (key, authorize(principal, self.state.key_arn(key)).expect("the owner"))
+        }
+
+        fn prepare(&self, index: usize) -> Result<Arc<PreparedKey>, ServiceError> {
+            let (key, allowed) = self.key(index);
+            self.ring.prepared(&allowed, &self.state, key)
+        }
+
+        fn cipher(&self, index: usize) -> Result<Arc<MaterialCipher>, ServiceError> {
+            let (key, allowed) = self.key(index);
+            self.ring.current(&allowed, &self.state, key)
+        }
+    }
+
+    #[test]
+    fn a_key_is_prepared_once() {
+        let fixture = Fixture::new();
+        for index in [0, 1] {
+            assert!(!fixture.ring.is_prepared(fixture.key(index).0));
+            let first = fixture.prepare(index).expect("opens");
+            assert!(fixture.ring.is_prepared(fixture.key(index).0));
+            assert!(Arc::ptr_eq(&first, &fixture.prepare(index).expect("at hand")));
+            assert_eq!((first.spec(), first.usage()), USAGES[index]);
+        }
+    }
+
+    #[test]
+    fn material_serves_its_own_kind_only() {
+        let fixture = Fixture::new();
+        assert!(fixture.prepare(2).is_err(), "a symmetric encryption key signs nothing");
+        assert!(fixture.cipher(2).is_ok());
+        assert!(fixture.cipher(0).is_err() && fixture.cipher(1).is_err(), "other keys encrypt nothing");
+    }
+
+    #[test]
+    fn what_may_not_be_used_is_forgotten() {
+        let mut fixture = Fixture::new();
+        let kept = (fixture.prepare(0).expect("opens"), fixture.prepare(1).expect("opens"));
+        let cipher = fixture.cipher(2).expect("opens");
+        fixture.ring.forget_unusable(&fixture.state);
+        assert!(Arc::ptr_eq(&kept.1, &fixture.prepare(1).expect("at hand")), "it is enabled");
+        for index in [1, 2] {
+            fixture.run(Op::DisableKey(fixture.keys[index]));
+        }
+        fixture.ring.forget_unusable(&fixture.state);
+        assert_eq!(fixture.key(1).0.state, KeyState::Disabled);
+        assert!(!fixture.ring.is_prepared(fixture.key(1).0));
+        assert_eq!((Arc::strong_count(&kept.1), Arc::strong_count(&cipher)), (1, 1), "nobody else holds them");
+        assert!(Arc::ptr_eq(&kept.0, &fixture.prepare(0).expect("at hand")));
+    }
+
+    #[test]
+    fn a_cache_holds_as_many_as_it_may() {
+        let cache = Cache::new(NonZeroUsize::new(2).expect("not zero"));
+        let slot = |number| (KeyId::multi_region([number; 16]), KeyMaterialId::from_bytes([number; 32]));
+        let first = cache.put(slot(1), 1);
+        cache.put(slot(2), 2);
+        assert_eq!(cache.get(slot(1)).as_deref(), Some(&1), "used, so the other one goes first");
+        cache.put(slot(3), 3);
+        assert_eq!([1, 2, 3].map(|number| cache.contains(slot(number))), [true, false, true]);
+        cache.forget(|key_id| key_id == slot(1).0);
+        assert_eq!(Arc::strong_count(&first), 1);
+    }
+}

@@ -63,9 +63,12 @@ impl RsaStock {
         taken
     }
 
-    /// Keeps a key that nobody waits for any more; wipes it if there are enough.
+    /// Keeps a key that nobody waits for any more; wipes it if there are enough, or if the stock is closed.
     pub(crate) fn put(&self, material: KeyMaterial) {
         let mut shelves = self.lock();
+        if shelves.is_closed {
+            return;
+        }
         let ready = shelves.ready.entry(material.spec()).or_default();
         if ready.len() < self.keys_per_spec {
             ready.push(material);
@@ -188,6 +191,8 @@ mod tests {
         let stock = RsaStock::new(2, Filling::FromStart);
         stock.put(material(KeySpec::Rsa4096));
         stock.close();
+        assert_eq!(stock.len(KeySpec::Rsa4096), 0);
+        stock.put(material(KeySpec::Rsa4096)); // one that was being made
         assert_eq!(stock.len(KeySpec::Rsa4096), 0);
         stock.keep_filling(|_| unreachable!("nothing is wanted of a closed stock"));
     }

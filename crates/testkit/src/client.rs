@@ -41,20 +41,26 @@ calls! {
     CancelKeyDeletion: CancelKeyDeletionRequest -> CancelKeyDeletionResponse;
     CreateAlias: CreateAliasRequest -> CreateAliasResponse;
     CreateKey: CreateKeyRequest -> CreateKeyResponse;
+    Decapsulate: DecapsulateRequest -> DecapsulateResponse;
     Decrypt: DecryptRequest -> DecryptResponse;
     DeleteAlias: DeleteAliasRequest -> DeleteAliasResponse;
+    DeriveSharedSecret: DeriveSharedSecretRequest -> DeriveSharedSecretResponse;
     DescribeKey: DescribeKeyRequest -> DescribeKeyResponse;
     DisableKey: DisableKeyRequest -> DisableKeyResponse;
     DisableKeyRotation: DisableKeyRotationRequest -> DisableKeyRotationResponse;
     EnableKey: EnableKeyRequest -> EnableKeyResponse;
     EnableKeyRotation: EnableKeyRotationRequest -> EnableKeyRotationResponse;
+    Encapsulate: EncapsulateRequest -> EncapsulateResponse;
     Encrypt: EncryptRequest -> EncryptResponse;
     GenerateDataKey: GenerateDataKeyRequest -> GenerateDataKeyResponse;
+    GenerateDataKeyPair: GenerateDataKeyPairRequest -> GenerateDataKeyPairResponse;
     GenerateDataKeyWithoutPlaintext:
         GenerateDataKeyWithoutPlaintextRequest -> GenerateDataKeyWithoutPlaintextResponse;
+    GenerateMac: GenerateMacRequest -> GenerateMacResponse;
     GenerateRandom: GenerateRandomRequest -> GenerateRandomResponse;
     GetKeyPolicy: GetKeyPolicyRequest -> GetKeyPolicyResponse;
     GetKeyRotationStatus: GetKeyRotationStatusRequest -> GetKeyRotationStatusResponse;
+    GetPublicKey: GetPublicKeyRequest -> GetPublicKeyResponse;
     ListAliases: ListAliasesRequest -> ListAliasesResponse;
     ListKeyRotations: ListKeyRotationsRequest -> ListKeyRotationsResponse;
     ListKeys: ListKeysRequest -> ListKeysResponse;
@@ -64,11 +70,14 @@ calls! {
     ReplicateKey: ReplicateKeyRequest -> ReplicateKeyResponse;
     RotateKeyOnDemand: RotateKeyOnDemandRequest -> RotateKeyOnDemandResponse;
     ScheduleKeyDeletion: ScheduleKeyDeletionRequest -> ScheduleKeyDeletionResponse;
+    Sign: SignRequest -> SignResponse;
     TagResource: TagResourceRequest -> TagResourceResponse;
     UntagResource: UntagResourceRequest -> UntagResourceResponse;
     UpdateAlias: UpdateAliasRequest -> UpdateAliasResponse;
     UpdateKeyDescription: UpdateKeyDescriptionRequest -> UpdateKeyDescriptionResponse;
     UpdatePrimaryRegion: UpdatePrimaryRegionRequest -> UpdatePrimaryRegionResponse;
+    Verify: VerifyRequest -> VerifyResponse;
+    VerifyMac: VerifyMacRequest -> VerifyMacResponse;
 }
 
 /// Who answers.

@@ -4,9 +4,16 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Mutex;
 
-use meridian_model::shapes::{DescribeKeyRequest, EncryptRequest, ReEncryptRequest};
+use meridian_crypto::algorithms::algorithms;
+use meridian_model::shapes::{
+    CreateKeyRequest, DecryptRequest, DeriveSharedSecretRequest, DescribeKeyRequest, EncapsulateRequest,
+    EncryptRequest, GenerateDataKeyPairRequest, GenerateMacRequest, GetPublicKeyRequest, ReEncryptRequest, SignRequest,
+};
 use meridian_model::time::days;
-use meridian_model::{ErrorCode, KeyState, SecretBlob};
+use meridian_model::{
+    DataKeyPairSpec, EncapsulationAlgorithmSpec, ErrorCode, KeyAgreementAlgorithmSpec, KeySpec, KeyState, KeyUsageType,
+    SecretBlob,
+};
 use meridian_state::RegionState;
 use meridian_testkit::data_files::{files_below, search};
 use meridian_testkit::waiting::assert_refused;
@@ -66,10 +73,111 @@ async fn use_key(client: &Client, key_id: &str, plaintexts: &mut Plaintexts) {
     assert_refused(client.call(request).await, ErrorCode::DryRunOperation);
 }
 
+/// Keys of the other kinds, replicated and used in `there`: messages, shared secrets and private keys that are handed out.
+async fn use_other_kinds(cluster: &Cluster, here: &Client, there: &Client, plaintexts: &mut Plaintexts) {
+    let west = region("us-west-2");
+    for (spec, usage) in OTHER_KINDS {
+        let request = CreateKeyRequest {
+            key_spec: Some(spec),
+            key_usage: Some(usage),
+            multi_region: Some(true),
+            ..CreateKeyRequest::default()
+        };
+        let key_id = here.call(request).await.expect("created").key_metadata.key_id;
+        here.replicate(&key_id, &west).await.expect("replicated");
+        let id = key_id.parse().expect("a key ID");
+        let usable = |state: &RegionState| state.key(id).is_some_and(|key| key.state == KeyState::Enabled);
+        cluster.await_state(&west, "the replica is usable", usable).await;
+        use_other_kind(there, &key_id, spec, usage, plaintexts).await;
+    }
+    let key_id = here.create_key(MARKER).await.expect("created").key_id;
+    for key_pair_spec in [DataKeyPairSpec::Rsa2048, DataKeyPairSpec::EccNistP256] {
+        let encryption_context = std::collections::BTreeMap::new();
+        let (grant_tokens, recipient, dry_run, key_id) = (Vec::new(), None, None, key_id.clone());
+        let request =
+            GenerateDataKeyPairRequest { encryption_context, key_id, key_pair_spec, grant_tokens, recipient, dry_run };
+        let pair = here.call(request).await.expect("a pair");
+        plaintexts.known.push(pair.private_key_plaintext.expect("no recipient").expose().to_vec());
+    }
+}
+
+async fn use_other_kind(
+    client: &Client,
+    key_id: &str,
+    spec: KeySpec,
+    usage: KeyUsageType,
+    plaintexts: &mut Plaintexts,
+) {
+    let (key_id, grant_tokens, dry_run) = (key_id.to_owned(), Vec::new(), None);
+    let message = SecretBlob::from(plaintexts.draw());
+    match usage {
+        KeyUsageType::SignVerify => {
+            let signing_algorithm = algorithms(spec).signing[0];
+            let request = SignRequest { key_id, message, message_type: None, grant_tokens, signing_algorithm, dry_run };
+            client.call(request).await.expect("signed");
+        }
+        KeyUsageType::GenerateVerifyMac => {
+            let mac_algorithm = algorithms(spec).mac[0];
+            let request = GenerateMacRequest { message, key_id, mac_algorithm, grant_tokens, dry_run };
+            client.call(request).await.expect("authenticated");
+        }
+        KeyUsageType::EncryptDecrypt => {
+            let encryption_algorithm = Some(algorithms(spec).encryption[0]);
+            let encryption_context = std::collections::BTreeMap::new();
+            let (plaintext, named) = (message, key_id.clone());
+            let request =
+                EncryptRequest { key_id, plaintext, encryption_context, grant_tokens, encryption_algorithm, dry_run };
+            let ciphertext_blob = Some(client.call(request).await.expect("encrypted").ciphertext_blob);
+            let request = DecryptRequest {
+                ciphertext_blob,
+                key_id: Some(named),
+                encryption_algorithm,
+                ..DecryptRequest::default()
+            };
+            client.call(request).await.expect("decrypted");
+        }
+        KeyUsageType::KeyAgreement => {
+            let asked = GetPublicKeyRequest { key_id: key_id.clone(), ..GetPublicKeyRequest::default() };
+            let public_key = client.call(asked).await.expect("a public key").public_key;
+            let key_agreement_algorithm = KeyAgreementAlgorithmSpec::Ecdh;
+            let recipient = None;
+            let request = DeriveSharedSecretRequest {
+                key_id,
+                key_agreement_algorithm,
+                public_key,
+                grant_tokens,
+                dry_run,
+                recipient,
+            };
+            let derived = client.call(request).await.expect("agreed");
+            plaintexts.known.push(derived.shared_secret.expect("no recipient").expose().to_vec());
+        }
+        KeyUsageType::EncapsulateDecapsulate => {
+            let encapsulation_algorithm = EncapsulationAlgorithmSpec::MlKem;
+            let request = EncapsulateRequest { key_id, encapsulation_algorithm, grant_tokens, dry_run };
+            let made = client.call(request).await.expect("encapsulated");
+            plaintexts.known.push(made.shared_secret.expose().to_vec());
+        }
+    }
+}
+
+/// One key of each family, and of each usage.
+const OTHER_KINDS: [(KeySpec, KeyUsageType); 8] = [
+    (KeySpec::Rsa2048, KeyUsageType::SignVerify),
+    (KeySpec::Rsa2048, KeyUsageType::EncryptDecrypt),
+    (KeySpec::EccNistP256, KeyUsageType::SignVerify),
+    (KeySpec::EccNistP384, KeyUsageType::KeyAgreement),
+    (KeySpec::EccSecgP256k1, KeyUsageType::SignVerify),
+    (KeySpec::MlDsa65, KeyUsageType::SignVerify),
+    (KeySpec::MlKem768, KeyUsageType::EncapsulateDecapsulate),
+    (KeySpec::Hmac256, KeyUsageType::GenerateVerifyMac),
+];
+
 /// Makes and uses keys in both Regions, over a day's end, until every node has written a snapshot.
 async fn workload(cluster: &Cluster, plaintexts: &mut Plaintexts) {
     let (east, west) = (region("us-east-1"), region("us-west-2"));
     let (here, there) = (cluster.client(&east), cluster.client(&west));
+    use_other_kinds(cluster, &here, &there, plaintexts).await;
     for day in 0..2 {
         for _ in 0..3 {
             let key_id = here.create_key(MARKER).await.expect("created").key_id;

@@ -77,6 +77,12 @@ pub struct ThroughputArguments {
     /// Keys that each case of CreateKey may create.
     #[arg(long, default_value_t = 10_000)]
     max_keys: u64,
+    /// RSA keys that each case of CreateKey may create: no more than the server makes ahead.
+    #[arg(long, default_value_t = 8)]
+    max_rsa_keys: u64,
+    /// Time that the server is given to make them, before each of those cases.
+    #[arg(long, default_value = "20s")]
+    rsa_stock_time: DurationArgument,
     /// Requests that the whole run may send.
     #[arg(long, default_value_t = 5_000_000)]
     max_requests: u64,
@@ -161,7 +167,8 @@ impl<'a> Bench<'a> {
         if arguments.key_id.is_none() {
             created.push(key_id.clone());
         }
-        let material = Material::prepare(&mut first, key_id, arguments.plaintext_bytes.into()).await?;
+        let mut material = Material::prepare(&mut first, key_id, arguments.plaintext_bytes.into()).await?;
+        created.extend(material.add_keys(&mut first, &arguments.operations).await?);
         let (requests_left, deadline) = (arguments.max_requests, Instant::now() + arguments.max_time.0);
         let (cases, notes) = (Vec::new(), Vec::new());
         let client = Box::new(client);
@@ -200,9 +207,14 @@ impl<'a> Bench<'a> {
         let call = Call::from(&self.material.request(subject));
         let (signer, ahead) = (self.signer.clone(), self.arguments.presign.map(usize::from));
         let mut plan = self.plan(clients, self.arguments.duration.0);
-        if subject == Subject::CreateKey {
+        if subject.creates_keys() {
             plan.keep_answers = true;
             plan.requests_max = plan.requests_max.min(self.arguments.max_keys);
+        }
+        if subject == Subject::CreateKeyRsa4096 {
+            plan.warmup = Duration::ZERO;
+            plan.requests_max = plan.requests_max.min(self.arguments.max_rsa_keys);
+            tokio::time::sleep(self.arguments.rsa_stock_time.0).await;
         }
         let measured = self.case(subject.name(), &plan, || Source::signed(&signer, &call, ahead)).await?;
         let Some(measured) = measured else { return Ok(None) };
@@ -240,7 +252,11 @@ impl<'a> Bench<'a> {
         self.requests_left = self.requests_left.saturating_sub(measured.sent);
         if measured.sent == plan.requests_max {
             let (clients, seconds) = (plan.clients, measured.window.as_secs_f64());
-            let cap = if self.requests_left > 0 { "--max-keys" } else { "--max-requests" };
+            let cap = match self.requests_left {
+                0 => "--max-requests",
+                _ if request == Subject::CreateKeyRsa4096.name() => "--max-rsa-keys",
+                _ => "--max-keys",
+            };
             self.notes.push(format!("{request} with {clients} clients was measured for {seconds:.1} s, until {cap}."));
         }
         Ok(Some(measured))
@@ -294,7 +310,7 @@ mod tests {
             (&["--duration", "0s"], "zero"),
             (&["--presign", "10000", "--concurrency", "1,64"], "640000"),
             (&["--concurrency", "0"], "0"),
-            (&["--operations", "Sign"], "Sign"),
+            (&["--operations", "Paint"], "Paint"),
             (&["--access-key", "a"], "--secret-key"),
             (&["--region", "mars"], "mars"),
         ] {
