@@ -1,14 +1,20 @@
-//! AES-256-GCM with 96-bit nonces and 128-bit tags (NIST SP 800-38D): the only cipher of the service.
+//! AES-256-GCM with 96-bit nonces and 128-bit tags (NIST SP 800-38D): the cipher of the service.
+//!
+//! Symmetric encryption keys of the partition `aws-cn`, and nothing else, use SM4 in its place (RFC 8998, section 3.3).
 //!
 //! Always true: nothing of a plaintext is given out before its tag was found right.
 
-use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::{Aes256Gcm, Key, Nonce, Tag};
+use aes_gcm::aead::consts::{U12, U16};
+use aes_gcm::aead::{AeadCore, AeadInOut, KeyInit};
+use aes_gcm::{Aes256Gcm, AesGcm, Key, Nonce, Tag};
+use sm4::Sm4;
 
 use crate::SecretBytes;
 
 /// Length of a key in bytes.
 pub const KEY_LEN: usize = 32;
+/// Length of a key of SM4-GCM in bytes.
+pub const SM4_KEY_LEN: usize = 16;
 /// Length of a nonce in bytes.
 pub const NONCE_LEN: usize = 12;
 /// Length of a tag in bytes.
@@ -23,7 +29,10 @@ pub struct NotAuthentic;
 ///
 /// The caller keeps nonces from repeating under one key: at most 2^32 random ones (SP 800-38D, section 8.3).
 #[derive(Debug)]
-pub struct AeadKey(Aes256Gcm);
+pub struct AeadKey<C = Aes256Gcm>(C);
+
+/// SM4 in Galois/Counter Mode, which knows no more of its cipher than that its blocks have 128 bits.
+pub(crate) type Sm4Gcm = AesGcm<Sm4, U12>;
 
 impl AeadKey {
     /// Expands `key`. Costs about as much as sealing 32 bytes.
@@ -31,7 +40,16 @@ impl AeadKey {
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
         Self(Aes256Gcm::new(<&Key<Aes256Gcm>>::from(key)))
     }
+}
 
+impl AeadKey<Sm4Gcm> {
+    /// Expands `key`.
+    pub(crate) fn sm4(key: &[u8; SM4_KEY_LEN]) -> Self {
+        Self(Sm4Gcm::new(<&Key<Sm4Gcm>>::from(key)))
+    }
+}
+
+impl<C: AeadInOut + AeadCore<NonceSize = U12, TagSize = U16>> AeadKey<C> {
     /// Encrypts `plaintext` and appends the tag: [`TAG_LEN`] bytes longer.
     #[must_use]
     pub fn seal(&self, nonce: &[u8; NONCE_LEN], associated_data: &[u8], plaintext: &[u8]) -> Vec<u8> {
@@ -70,7 +88,7 @@ impl AeadKey {
     ) -> [u8; TAG_LEN] {
         self.0
             .encrypt_inout_detached(<&Nonce<_>>::from(nonce), associated_data, buffer.into())
-            .expect("AES-GCM refuses only lengths from 64 GiB on, and no slice of ours is that long")
+            .expect("GCM refuses only lengths from 64 GiB on, and no slice of ours is that long")
             .into()
     }
 }

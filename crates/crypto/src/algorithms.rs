@@ -1,8 +1,7 @@
 //! Which usages and algorithms each key spec has.
 //!
-//! The order of a list is the one in which AWS KMS reports it (`DescribeKey`, `GetPublicKey`). `SM2` is a value of the
-//! wire but is not offered here: it exists in the China Regions of AWS only, so its lists are empty and making such
-//! a key is refused.
+//! The order of a list is the one in which AWS KMS reports it (`DescribeKey`, `GetPublicKey`). `SM2` is offered in Regions of
+//! the partition `aws-cn` only; that is decided where keys are made, since a key that exists works wherever it is.
 //!
 //! Always true: an algorithm stands in the lists of a spec exactly if [`PreparedKey`](crate::PreparedKey) performs it.
 
@@ -11,6 +10,7 @@ use meridian_model::{
     MacAlgorithmSpec, MessageType, SigningAlgorithmSpec,
 };
 
+use crate::asymmetric::sm2;
 use crate::key_errors::KeyUseError;
 
 /// The algorithms of a key, by what they are for.
@@ -28,7 +28,7 @@ pub struct Algorithms {
     pub encapsulation: &'static [EncapsulationAlgorithmSpec],
 }
 
-/// The usages that a key of `spec` may be created with; empty for a spec that is not offered.
+/// The usages that a key of `spec` may be created with; never empty.
 #[must_use]
 pub const fn usages(spec: KeySpec) -> &'static [KeyUsageType] {
     use KeyUsageType::{EncapsulateDecapsulate, EncryptDecrypt, GenerateVerifyMac, KeyAgreement, SignVerify};
@@ -43,7 +43,7 @@ pub const fn usages(spec: KeySpec) -> &'static [KeyUsageType] {
         | KeySpec::MlDsa65
         | KeySpec::MlDsa87 => &[SignVerify],
         KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024 => &[EncapsulateDecapsulate],
-        KeySpec::Sm2 => &[],
+        KeySpec::Sm2 => &[EncryptDecrypt, SignVerify, KeyAgreement],
     }
 }
 
@@ -70,7 +70,12 @@ pub const fn algorithms(spec: KeySpec) -> Algorithms {
         KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024 => {
             Algorithms { encapsulation: &[EncapsulationAlgorithmSpec::MlKem], ..NONE }
         }
-        KeySpec::Sm2 => NONE,
+        KeySpec::Sm2 => Algorithms {
+            signing: &[SigningAlgorithmSpec::Sm2dsa],
+            encryption: &[EncryptionAlgorithmSpec::Sm2pke],
+            agreement: ECDH,
+            ..NONE
+        },
     }
 }
 
@@ -89,11 +94,12 @@ pub const fn algorithms_for(spec: KeySpec, usage: KeyUsageType) -> Algorithms {
 
 /// Longest plaintext in bytes that `algorithm` encrypts under a key of `spec`; `None` if that spec does not have it.
 ///
-/// RFC 8017, section 7.1.1, for RSA: modulus length - 2 * hash length - 2.
+/// RFC 8017, section 7.1.1, for RSA: modulus length - 2 * hash length - 2. For SM2 the limit is AWS KMS's own.
 #[must_use]
 pub const fn max_plaintext_len(spec: KeySpec, algorithm: EncryptionAlgorithmSpec) -> Option<usize> {
     let modulus_len = match (spec, algorithm) {
         (KeySpec::SymmetricDefault, EncryptionAlgorithmSpec::SymmetricDefault) => return Some(4096),
+        (KeySpec::Sm2, EncryptionAlgorithmSpec::Sm2pke) => return Some(sm2::MAX_PLAINTEXT_LEN),
         (KeySpec::Rsa2048, _) => 256,
         (KeySpec::Rsa3072, _) => 384,
         (KeySpec::Rsa4096, _) => 512,

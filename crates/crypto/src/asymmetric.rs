@@ -10,3 +10,4 @@ pub(crate) mod ml_kem;
 pub(crate) mod nist;
 pub(crate) mod rsa;
 pub(crate) mod secp256k1;
+pub(crate) mod sm2;

@@ -4,18 +4,21 @@
 //! |---|---|---|
 //! | 0 | 3 | `MRD` |
 //! | 3 | 1 | format version, 1 |
-//! | 4 | 1 | algorithm, 1 = `SYMMETRIC_DEFAULT` |
+//! | 4 | 1 | algorithm, 1 = AES-256-GCM, 2 = SM4-GCM |
 //! | 5 | 17 | key ID |
 //! | 22 | 32 | key material ID |
 //! | 54 | 16 | salt |
 //! | 70 | 12 | iv |
 //! | 82 | 32 | commitment |
-//! | 114 | n + 16 | AES-256-GCM ciphertext and tag |
+//! | 114 | n + 16 | ciphertext and tag |
 //!
 //! Key and commitment of each message are derived from the key material and the salt ([`crate::kdf`]), so no number of
 //! messages wears a key out. The commitment makes one blob open under one key material only, which AES-GCM alone does not
 //! (Albertini and others, "How to Abuse and Fix Authenticated Encryption Without Key Commitment", 2022). The associated
 //! data is everything before the ciphertext, then the encryption context.
+//!
+//! The algorithm is that of the key material, never one that a request or a blob chooses: AES-256-GCM, or SM4-GCM for material
+//! that was made in the partition `aws-cn`. An SM4 key of a message is the first half of what is derived.
 //!
 //! Always true: nothing in a blob names a Region or account, so every key of a multi-Region set opens it.
 
@@ -24,8 +27,9 @@ use std::collections::BTreeMap;
 use meridian_model::{KeyId, KeyMaterialId};
 use subtle::ConstantTimeEq;
 
-use crate::aead::{AeadKey, NONCE_LEN, TAG_LEN};
+use crate::aead::{AeadKey, NONCE_LEN, NotAuthentic, Sm4Gcm, TAG_LEN};
 use crate::mac::MacKey;
+use crate::material::KeyMaterial;
 use crate::random::{self, RandomError};
 use crate::secret::{Secret, SecretBytes};
 use crate::{canonical, kdf, labels};
@@ -88,6 +92,7 @@ pub struct CiphertextHeader {
     pub key_id: KeyId,
     /// The key material it was encrypted under.
     pub material_id: KeyMaterialId,
+    algorithm: Algorithm,
     salt: [u8; SALT_LEN],
     iv: [u8; NONCE_LEN],
     commitment: [u8; COMMITMENT_LEN],
@@ -107,10 +112,9 @@ impl CiphertextHeader {
             return Err(InvalidCiphertext::Foreign);
         }
         let [version, algorithm] = take(&mut rest);
-        if (version, algorithm) != (FORMAT_VERSION, SYMMETRIC_DEFAULT) {
-            return Err(InvalidCiphertext::UnknownFormat { version, algorithm });
-        }
+        let known = Algorithm::from_byte(algorithm).filter(|_| version == FORMAT_VERSION);
         Ok(Self {
+            algorithm: known.ok_or(InvalidCiphertext::UnknownFormat { version, algorithm })?,
             key_id: KeyId::from_bytes(take(&mut rest)).ok_or(InvalidCiphertext::MalformedKeyId)?,
             material_id: KeyMaterialId::from_bytes(take(&mut rest)),
             salt: take(&mut rest),
@@ -121,7 +125,7 @@ impl CiphertextHeader {
 
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&[FORMAT_VERSION, SYMMETRIC_DEFAULT]);
+        out.extend_from_slice(&[FORMAT_VERSION, self.algorithm as u8]);
         out.extend_from_slice(&self.key_id.to_bytes());
         out.extend_from_slice(self.material_id.as_bytes());
         out.extend_from_slice(&self.salt);
@@ -135,16 +139,31 @@ impl CiphertextHeader {
 /// Lives in memory for secrets. Whoever caches one drops it as soon as the key may not be used any more.
 #[derive(Debug)]
 pub struct MaterialCipher {
+    algorithm: Algorithm,
     prepared: MacKey,
     key_id: KeyId,
     material_id: KeyMaterialId,
 }
 
 impl MaterialCipher {
-    /// Prepares `material`, which is that of `key_id` with the id `material_id`.
+    /// Prepares `material`, which is that of `key_id` with the id `material_id`, for AES-256-GCM.
     #[must_use]
     pub fn new(material: &Secret<32>, key_id: KeyId, material_id: KeyMaterialId) -> Self {
-        Self { prepared: MacKey::new(material.expose()), key_id, material_id }
+        Self { algorithm: Algorithm::Aes256Gcm, prepared: MacKey::new(material.expose()), key_id, material_id }
+    }
+
+    /// Prepares `material`, which is that of `key_id` with the id `material_id`, for the algorithm that it was made for; `None` if
+    /// it is not that of a symmetric encryption key.
+    #[must_use]
+    pub fn of(material: &KeyMaterial, key_id: KeyId, material_id: KeyMaterialId) -> Option<Self> {
+        match material {
+            KeyMaterial::Symmetric(bytes) => Some(Self::new(bytes, key_id, material_id)),
+            KeyMaterial::Sm4(bytes) => {
+                let prepared = MacKey::new(bytes.expose());
+                Some(Self { algorithm: Algorithm::Sm4Gcm, prepared, key_id, material_id })
+            }
+            KeyMaterial::Hmac(_) | KeyMaterial::Private(_) => None,
+        }
     }
 
     /// The KMS key whose material this is.
@@ -182,6 +201,9 @@ impl MaterialCipher {
         if (header.key_id, header.material_id) != (self.key_id, self.material_id) {
             return Err(InvalidCiphertext::OtherMaterial);
         }
+        if header.algorithm != self.algorithm {
+            return Err(InvalidCiphertext::NotAuthentic);
+        }
         if !bool::from(self.commitment(header.salt).ct_eq(&header.commitment)) {
             return Err(InvalidCiphertext::NotAuthentic);
         }
@@ -199,7 +221,8 @@ impl MaterialCipher {
         plaintext: &[u8],
     ) -> Vec<u8> {
         let (key_id, material_id) = (self.key_id, self.material_id);
-        let header = CiphertextHeader { key_id, material_id, salt, iv, commitment: self.commitment(salt) };
+        let (algorithm, commitment) = (self.algorithm, self.commitment(salt));
+        let header = CiphertextHeader { key_id, material_id, algorithm, salt, iv, commitment };
         let mut blob = Vec::with_capacity(plaintext.len() + OVERHEAD);
         header.write(&mut blob);
         let associated_data = associated_data(&blob, context);
@@ -209,12 +232,61 @@ impl MaterialCipher {
         blob
     }
 
-    fn message_key(&self, salt: [u8; SALT_LEN]) -> AeadKey {
-        AeadKey::new(&kdf::derive(&self.prepared, labels::MESSAGE_KEY, &salt))
+    fn message_key(&self, salt: [u8; SALT_LEN]) -> MessageKey {
+        match self.algorithm {
+            Algorithm::Aes256Gcm => {
+                MessageKey::Aes256Gcm(AeadKey::new(&kdf::derive(&self.prepared, labels::MESSAGE_KEY, &salt)))
+            }
+            Algorithm::Sm4Gcm => {
+                let derived = kdf::derive(&self.prepared, labels::SM4_MESSAGE_KEY, &salt);
+                let key = derived.first_chunk().expect("256 bits were derived");
+                MessageKey::Sm4Gcm(AeadKey::sm4(key))
+            }
+        }
     }
 
     fn commitment(&self, salt: [u8; SALT_LEN]) -> [u8; COMMITMENT_LEN] {
-        *kdf::derive(&self.prepared, labels::MESSAGE_COMMITMENT, &salt)
+        let label = match self.algorithm {
+            Algorithm::Aes256Gcm => labels::MESSAGE_COMMITMENT,
+            Algorithm::Sm4Gcm => labels::SM4_MESSAGE_COMMITMENT,
+        };
+        *kdf::derive(&self.prepared, label, &salt)
+    }
+}
+
+/// The algorithm byte of a blob. A value means the same for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    Aes256Gcm = 1,
+    Sm4Gcm = 2,
+}
+
+impl Algorithm {
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Aes256Gcm, Self::Sm4Gcm].into_iter().find(|algorithm| *algorithm as u8 == byte)
+    }
+}
+
+/// The expanded key of one message.
+#[allow(clippy::large_enum_variant)] // it lives on the stack for one message, and the large variant is the common one
+enum MessageKey {
+    Aes256Gcm(AeadKey),
+    Sm4Gcm(AeadKey<Sm4Gcm>),
+}
+
+impl MessageKey {
+    fn open(&self, iv: &[u8; NONCE_LEN], associated_data: &[u8], sealed: &[u8]) -> Result<SecretBytes, NotAuthentic> {
+        match self {
+            Self::Aes256Gcm(key) => key.open(iv, associated_data, sealed),
+            Self::Sm4Gcm(key) => key.open(iv, associated_data, sealed),
+        }
+    }
+
+    fn seal_in_place(&self, iv: &[u8; NONCE_LEN], associated_data: &[u8], buffer: &mut [u8]) -> [u8; TAG_LEN] {
+        match self {
+            Self::Aes256Gcm(key) => key.seal_in_place(iv, associated_data, buffer),
+            Self::Sm4Gcm(key) => key.seal_in_place(iv, associated_data, buffer),
+        }
     }
 }
 
@@ -235,7 +307,6 @@ fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
 
 const MAGIC: &[u8; 3] = b"MRD";
 const FORMAT_VERSION: u8 = 1;
-const SYMMETRIC_DEFAULT: u8 = 1;
 const SALT_LEN: usize = 16;
 const COMMITMENT_LEN: usize = 32;
 const HEADER_LEN: usize = MAGIC.len() + 2 + 17 + 32 + SALT_LEN + NONCE_LEN + COMMITMENT_LEN;

@@ -19,7 +19,7 @@ impl DataKeyPair {
     /// A new pair of `spec`. Blocks for RSA, as [`KeyMaterial::generate`] does.
     ///
     /// # Errors
-    /// [`MaterialError::UnsupportedSpec`] for `SM2`; otherwise only if the generator fails.
+    /// Only if the generator fails.
     pub fn generate(spec: DataKeyPairSpec) -> Result<Self, MaterialError> {
         Self::of(&KeyMaterial::generate(key_spec(spec))?)
     }

@@ -25,6 +25,10 @@ impl SignatureDomain {
 pub(crate) const MESSAGE_KEY: &[u8] = b"meridian message key v1";
 /// Key derivation: the commitment of one message to its key material.
 pub(crate) const MESSAGE_COMMITMENT: &[u8] = b"meridian commitment v1";
+/// Key derivation: the SM4-GCM key of one message.
+pub(crate) const SM4_MESSAGE_KEY: &[u8] = b"meridian SM4 message key v1";
+/// Key derivation: the commitment of one message to its SM4 key material.
+pub(crate) const SM4_MESSAGE_COMMITMENT: &[u8] = b"meridian SM4 commitment v1";
 /// Key derivation: the key under which a root key wraps domain keys.
 pub(crate) const DOMAIN_KEY_WRAPPING: &[u8] = b"meridian domain key wrapping v1";
 

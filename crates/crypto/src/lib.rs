@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`secret`] | bytes that nobody may print, copy, compare or serialise; wiped when dropped |
 //! | [`random`] | the operating system's generator |
-//! | [`aead`], [`mac`], [`kdf`] | AES-256-GCM, HMAC-SHA-256, key derivation of NIST SP 800-108 |
+//! | [`aead`], [`mac`], [`kdf`] | AES-256-GCM and SM4-GCM, HMAC-SHA-256, key derivation of NIST SP 800-108 |
 //! | [`hierarchy`] | root key, domain keys |
 //! | [`material`] | the secret under a KMS key of any spec: generated, imported, encoded |
 //! | [`algorithms`] | which usages and algorithms each key spec has |

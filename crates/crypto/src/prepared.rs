@@ -12,6 +12,7 @@
 //! | Ed25519 | `ed25519-dalek` | locked memory |
 //! | ML-DSA | AWS-LC, `ml-dsa` for external mu | seed in locked memory, expanded key in the heap of AWS-LC |
 //! | ML-KEM | `ml-kem` | heap: wiped when freed, not locked |
+//! | SM2 | `sm2` | locked memory |
 //!
 //! What is not locked may reach swap space; a host that holds such keys should have none.
 //!
@@ -26,7 +27,7 @@ use meridian_model::{
 };
 
 use crate::algorithms::{Signed, algorithms_for, usages};
-use crate::asymmetric::{ed25519, ml_dsa, ml_kem, nist, rsa, secp256k1};
+use crate::asymmetric::{ed25519, ml_dsa, ml_kem, nist, rsa, secp256k1, sm2};
 use crate::hmac_key::HmacKey;
 use crate::key_errors::{KeyUseError, MaterialError};
 use crate::material::KeyMaterial;
@@ -62,6 +63,7 @@ enum Family {
     Ed25519(ed25519::Signer),
     MlDsa(ml_dsa::Signer),
     MlKem(ml_kem::Decapsulator),
+    Sm2(sm2::Private),
 }
 
 impl PreparedKey {
@@ -76,7 +78,7 @@ impl PreparedKey {
             return Err(MaterialError::WrongUsage { spec, usage });
         }
         let key = match material {
-            KeyMaterial::Symmetric(_) => return Err(MaterialError::WrongUsage { spec, usage }),
+            KeyMaterial::Symmetric(_) | KeyMaterial::Sm4(_) => return Err(MaterialError::WrongUsage { spec, usage }),
             KeyMaterial::Hmac(material) => HmacKey::new(spec, material.bytes().expose()).map(Family::Hmac),
             KeyMaterial::Private(material) => Family::private(spec, usage, material.bytes().expose()),
         };
@@ -105,7 +107,7 @@ impl PreparedKey {
 
     /// Signs `message`, which is what `message_type` says: the message, its digest, or its representative mu.
     ///
-    /// RSA signatures are as long as the modulus; those of ECDSA are ASN.1 DER (RFC 3279); those of Ed25519 64 bytes; those
+    /// RSA signatures are as long as the modulus; those of ECDSA and SM2 are ASN.1 DER (RFC 3279); those of Ed25519 64 bytes; those
     /// of ML-DSA 2420, 3309 or 4627 bytes.
     ///
     /// # Errors
@@ -125,6 +127,7 @@ impl PreparedKey {
             Family::Secp256k1(key) => key.sign(signed),
             Family::Ed25519(key) => key.sign(signed),
             Family::MlDsa(key) => key.sign(signed),
+            Family::Sm2(key) => key.sign(signed),
             _ => Err(self.lacks(algorithm)),
         }
     }
@@ -163,6 +166,7 @@ impl PreparedKey {
         self.permit(self.algorithms().encryption, algorithm)?;
         match &self.key {
             Family::RsaDecrypter(key) => key.decrypt(algorithm, ciphertext),
+            Family::Sm2(key) => key.decrypt(ciphertext),
             _ => Err(self.lacks(algorithm)),
         }
     }
@@ -197,6 +201,7 @@ impl PreparedKey {
         self.permit(self.algorithms().agreement, algorithm)?;
         match &self.key {
             Family::NistAgreement(key) => key.derive(public_der),
+            Family::Sm2(key) => key.derive(public_der),
             _ => Err(self.lacks(algorithm)),
         }
     }
@@ -271,6 +276,7 @@ impl Family {
             (KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024, _) => {
                 ml_kem::Decapsulator::new(spec, bytes).map(Self::MlKem)
             }
+            (KeySpec::Sm2, _) => sm2::Private::new(bytes).map(Self::Sm2),
             _ => None,
         }
     }

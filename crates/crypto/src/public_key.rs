@@ -5,7 +5,7 @@ use std::fmt;
 use meridian_model::{EncryptionAlgorithmSpec, KeySpec, MessageType, SigningAlgorithmSpec, WireEnum};
 
 use crate::algorithms::{Signed, algorithms};
-use crate::asymmetric::{ed25519, ml_dsa, ml_kem, nist, rsa, secp256k1};
+use crate::asymmetric::{ed25519, ml_dsa, ml_kem, nist, rsa, secp256k1, sm2};
 use crate::key_errors::{KeyUseError, MaterialError};
 use crate::prepared::Encapsulated;
 
@@ -23,6 +23,7 @@ enum Family {
     Ed25519(ed25519::Public),
     MlDsa(ml_dsa::Public),
     MlKem(ml_kem::Public),
+    Sm2(sm2::Public),
 }
 
 impl PublicKey {
@@ -42,6 +43,7 @@ impl PublicKey {
             KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024 => {
                 ml_kem::Public::new(spec, der).map(Family::MlKem)
             }
+            KeySpec::Sm2 => sm2::Public::new(der).map(Family::Sm2),
             _ => None,
         };
         let key = key.ok_or(MaterialError::Malformed(spec))?;
@@ -82,6 +84,7 @@ impl PublicKey {
             Family::Secp256k1(key) => key.verify(signed, signature),
             Family::Ed25519(key) => key.verify(signed, signature),
             Family::MlDsa(key) => key.verify(&self.der, signed, signature),
+            Family::Sm2(key) => key.verify(signed, signature),
             Family::MlKem(_) => Err(self.lacks(algorithm)),
         }
     }
@@ -91,10 +94,12 @@ impl PublicKey {
     /// # Errors
     /// [`KeyUseError::PlaintextTooLong`]; [`KeyUseError::WrongAlgorithm`] if the spec does not have `algorithm`.
     pub fn encrypt(&self, algorithm: EncryptionAlgorithmSpec, plaintext: &[u8]) -> Result<Vec<u8>, KeyUseError> {
+        if !algorithms(self.spec).encryption.contains(&algorithm) {
+            return Err(self.lacks(algorithm));
+        }
         match &self.key {
-            Family::Rsa(key) if algorithms(self.spec).encryption.contains(&algorithm) => {
-                key.encrypt(algorithm, plaintext)
-            }
+            Family::Rsa(key) => key.encrypt(algorithm, plaintext),
+            Family::Sm2(key) => key.encrypt(plaintext),
             _ => Err(self.lacks(algorithm)),
         }
     }
