@@ -28,6 +28,8 @@ mod backoff;
 mod dialer;
 pub mod envelope;
 mod group;
+#[cfg(test)]
+mod hostile_envelopes;
 pub mod local;
 pub mod metrics;
 mod paced;

@@ -17,10 +17,10 @@ use meridian_service::{OnStale, ServiceConfig, WorkshopConfig};
 use tempfile::TempDir;
 use tracing_subscriber::EnvFilter;
 
+use crate::Seed;
 use crate::client::Client;
 use crate::http_endpoint::HttpEndpoint;
 use crate::place::{Place, region};
-use crate::seed::Seed;
 use crate::switchboard::Switchboard;
 use crate::waiting::PATIENCE;
 

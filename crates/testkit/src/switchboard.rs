@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use meridian_consensus::{Cut, FaultGate, NodeName};
 use tokio::sync::watch;
 
+use crate::Seed;
 use crate::place::Place;
-use crate::seed::Seed;
 
 /// Every message between two nodes passes here, requests and answers alike.
 pub struct Switchboard {

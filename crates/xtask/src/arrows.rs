@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::command;
 
 /// The order: each crate may use the ones before it. Only the two last may know everything.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
+    "meridian-hostile",
     "meridian-model",
     "meridian-crypto",
     "meridian-policy",
