@@ -70,7 +70,11 @@ impl LogStore {
     /// any clone is an error. Blocks until done.
     pub fn close(&self) {
         let log = self.log.write().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        drop(log);
+        if let Some(mut log) = log
+            && let Err(error) = log.flush(false, None)
+        {
+            tracing::warn!(%error, "the end of the log is not written; nothing in it was acknowledged");
+        }
     }
 
     /// First and last position: entries after `purged` up to and including `last` are readable.
@@ -200,7 +204,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         durable.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Kept so that a restarted node knows what it had applied; not synced, because the leader tells again.
+    /// Kept so that a restarted node knows what it had applied. Neither synced nor written by itself, because the leader
+    /// tells again: the next entries take it along, and so does a clean end.
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
         let Some(committed) = committed.as_ref().map(PlainLogId::from) else { return Ok(()) };
         self.write(|log| {
@@ -209,8 +214,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             if Some(&committed) > state.last() || Some(&committed) <= state.committed() {
                 return Ok(());
             }
-            log.commit(committed)?;
-            log.flush(false, None)
+            log.commit(committed).map(drop)
         })
     }
 
