@@ -59,7 +59,8 @@ impl Core {
             if !(metrics.state.is_leader() && own) {
                 return None;
             }
-            let alone = metrics.membership_config.voter_ids().count() == 1;
+            let configs = metrics.membership_config.membership().get_joint_config();
+            let alone = configs.len() == 1 && configs[0].len() == 1;
             let age = if alone { Duration::ZERO } else { metrics.last_quorum_acked?.elapsed() };
             Instant::now().checked_sub(age)?
         };
