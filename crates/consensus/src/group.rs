@@ -452,16 +452,16 @@ impl Group {
     /// Resolves when the group has stopped on this node, with the reason if it was not asked to: storage failed, or
     /// the engine panicked. The process should then end.
     pub async fn stopped(&self) -> Option<String> {
-        let mut metrics = self.0.engine.metrics();
-        loop {
-            match &metrics.borrow_watched().running_state {
-                Ok(()) => {}
-                Err(Fatal::Stopped) => return None,
-                Err(error) => return Some(error.to_string()),
-            }
-            if metrics.changed().await.is_err() {
-                return None;
-            }
+        // These change with elections only; all metrics change with every heartbeat, which nobody should be woken for.
+        // The engine lets go of both as it ends, after it has said why.
+        let mut server = self.0.engine.server_metrics();
+        while server.changed().await.is_ok() {}
+        let metrics = self.0.engine.metrics();
+        let metrics = metrics.borrow_watched();
+        match &metrics.running_state {
+            Ok(()) => Some("the engine ended abnormally".to_owned()),
+            Err(Fatal::Stopped) => None,
+            Err(error) => Some(error.to_string()),
         }
     }
 
