@@ -16,18 +16,17 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
 
 use crate::barrier::{Barrier, Unavailable};
 use crate::core::{Core, Engine};
 use crate::faults::FaultGate;
 use crate::formation;
 use crate::forward::{ForwardError, ForwardHandler};
+use crate::forwarder::Forwarder;
 use crate::freshness::Freshness;
 use crate::names::{NodeId, NodeName};
 use crate::network::Network;
-use crate::peers::{CallError, Peers};
-use crate::proto::ForwardRequest;
+use crate::peers::Peers;
 use crate::proto::raft_server::RaftServer;
 use crate::raft_service::RaftService;
 use crate::timing::Timing;
@@ -164,6 +163,7 @@ struct Inner {
     core: Arc<Core>,
     engine: Engine,
     barrier: Arc<Barrier>,
+    forwarder: Forwarder,
     forward: Arc<RwLock<Option<Arc<dyn ForwardHandler>>>>,
     leadership: watch::Receiver<Leadership>,
     stop: CancellationToken,
@@ -217,6 +217,7 @@ impl Group {
         ];
         let inner = Inner {
             barrier: Arc::new(Barrier::start(&core)),
+            forwarder: Forwarder::start(Arc::clone(&core), leadership.clone()),
             forward: Arc::default(),
             leadership,
             stop,
@@ -371,20 +372,11 @@ impl Group {
     pub async fn forward(&self, body: Bytes) -> Result<Bytes, ForwardError> {
         let leadership = *self.0.leadership.borrow();
         let leader = leadership.leader.ok_or(ForwardError::NoLeader)?;
-        let core = &self.0.core;
         if leadership.am_leader {
             let handler = self.0.forward.read().ok().and_then(|handler| handler.clone());
-            return Ok(handler.ok_or(ForwardError::NotLeader(leader))?.handle(&core.name, body).await);
+            return Ok(handler.ok_or(ForwardError::NotLeader(leader))?.handle(&self.0.core.name, body).await);
         }
-        let peer = core.peer(leader).map_err(|_| ForwardError::NoLeader)?;
-        let mut client = peer.control();
-        match core.peers.call(&peer.name, core.timing.forward, client.forward(ForwardRequest { body })).await {
-            Ok(reply) => Ok(reply.body),
-            Err(CallError::Refused(status)) if status.code() == Code::FailedPrecondition => {
-                Err(ForwardError::NotLeader(leader))
-            }
-            Err(error) => Err(ForwardError::Unknown { node: leader, reason: error.to_string() }),
-        }
+        self.0.forwarder.forward(body).await
     }
 
     /// Hands leadership to `to`, or to the follower that has most of the log, and waits for it to lead.

@@ -15,6 +15,7 @@ mod core;
 mod faults;
 mod formation;
 mod forward;
+mod forwarder;
 pub mod freshness;
 mod group;
 mod listener;

@@ -173,4 +173,15 @@ impl Peers {
         };
         tokio::time::timeout(deadline, guarded).await.unwrap_or(Err(CallError::Timeout(deadline)))
     }
+
+    /// Lets one more message of an answered call through the gate.
+    pub(crate) async fn receive<T>(
+        &self,
+        from: &NodeName,
+        message: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let message = message.await?;
+        self.faults.pass(from, self.own_name()).await.map_err(|_| CallError::Cut)?;
+        Ok(message)
+    }
 }

@@ -6,6 +6,8 @@
 use std::io;
 use std::sync::{Arc, RwLock};
 
+use futures::StreamExt as _;
+use futures::stream::{BoxStream, FuturesUnordered};
 use meridian_storage::raft_types::{TypeConfig, Vote};
 use meridian_storage::{SnapshotFile, SnapshotReceiver, snapshot_meta};
 use openraft::async_runtime::WatchReceiver;
@@ -179,15 +181,26 @@ impl Raft for RaftService {
         }
     }
 
-    async fn forward(&self, request: Request<proto::ForwardRequest>) -> Reply<proto::ForwardReply> {
+    type ForwardStream = BoxStream<'static, Result<proto::ForwardReply, Status>>;
+
+    async fn forward(&self, request: Request<proto::ForwardRequest>) -> Reply<Self::ForwardStream> {
         let from = self.admit(&request)?;
         let handler = self.forward.read().ok().and_then(|handler| handler.clone());
         let leads = self.engine()?.metrics().borrow_watched().state.is_leader();
         let Some(handler) = handler.filter(|_| leads) else {
             return Err(Status::failed_precondition("this node does not lead"));
         };
-        let body = handler.handle(&from, request.into_inner().body).await;
-        Ok(Response::new(proto::ForwardReply { body }))
+        let replies: FuturesUnordered<_> = request
+            .into_inner()
+            .bodies
+            .into_iter()
+            .zip(0..)
+            .map(|(body, number)| {
+                let (handler, from) = (Arc::clone(&handler), from.clone());
+                async move { Ok(proto::ForwardReply { number, body: handler.handle(&from, body).await }) }
+            })
+            .collect();
+        Ok(Response::new(replies.boxed()))
     }
 
     async fn describe(&self, request: Request<proto::DescribeRequest>) -> Reply<proto::DescribeReply> {

@@ -71,6 +71,54 @@ async fn requests_are_forwarded_to_the_leader() {
     cluster.stop_all().await;
 }
 
+/// Answers with what it was sent, but "slow" only once it may.
+struct Gate(tokio::sync::Semaphore);
+
+#[async_trait]
+impl ForwardHandler for Gate {
+    async fn handle(&self, _from: &NodeName, body: Bytes) -> Bytes {
+        if body.starts_with(b"slow") {
+            drop(self.0.acquire().await);
+        }
+        body
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forwarded_together_each_request_gets_its_own_answer_and_waits_for_no_other() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.leader().await;
+    let gate = Arc::new(Gate(tokio::sync::Semaphore::new(0)));
+    cluster.group(leader).on_forward(Arc::clone(&gate) as Arc<dyn ForwardHandler>);
+    let follower = cluster.group(cluster.ids().into_iter().find(|node| *node != leader).unwrap());
+    let mut leadership = follower.leadership();
+    tokio::time::timeout(PATIENCE, leadership.wait_for(|now| now.leader == Some(leader))).await.unwrap().unwrap();
+    let send = |name: &str, number: u32| {
+        let (group, body) = (follower.clone(), Bytes::from(format!("{name} {number}")));
+        tokio::spawn(async move { (group.forward(body.clone()).await, body) })
+    };
+    // More than fit into one message, a slow one among each few.
+    let (mut slow, mut quick) = (Vec::new(), Vec::new());
+    for number in 0..100 {
+        if number % 7 == 0 {
+            slow.push(send("slow", number));
+        } else {
+            quick.push(send("quick", number));
+        }
+    }
+    for request in quick {
+        let (answer, sent) = tokio::time::timeout(PATIENCE, request).await.unwrap().unwrap();
+        assert_eq!(answer, Ok(sent));
+    }
+    assert!(slow.iter().all(|request| !request.is_finished()));
+    gate.0.add_permits(slow.len());
+    for request in slow {
+        let (answer, sent) = tokio::time::timeout(PATIENCE, request).await.unwrap().unwrap();
+        assert_eq!(answer, Ok(sent));
+    }
+    cluster.stop_all().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_leader_is_replaced_and_catches_up_when_it_returns() {
     let mut cluster = Cluster::start(3).await;
