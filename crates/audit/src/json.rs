@@ -156,11 +156,8 @@ impl Object<'_> {
     }
 
     fn name(&mut self, name: &'static str) -> &mut Vec<u8> {
-        if !self.is_empty {
-            self.out.push(b',');
-        }
+        self.out.extend_from_slice(if self.is_empty { b"\"" } else { b",\"" });
         self.is_empty = false;
-        self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
         self.out

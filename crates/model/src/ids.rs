@@ -74,7 +74,12 @@ impl FromStr for AccountId {
 
 impl fmt::Display for AccountId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:012}", self.0)
+        let (mut digits, mut rest) = ([b'0'; 12], self.0);
+        for digit in digits.iter_mut().rev() {
+            *digit += u8::try_from(rest % 10).expect("one digit");
+            rest /= 10;
+        }
+        write_ascii(f, &digits)
     }
 }
 
@@ -253,11 +258,18 @@ impl FromStr for KeyId {
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut digits = [0; 32];
+        write_hex(&mut digits, &self.value.to_be_bytes());
+        let mut text = [b'-'; 36];
         if self.multi_region {
-            return write!(f, "mrk-{:032x}", self.value);
+            text[..3].copy_from_slice(b"mrk");
+            text[4..].copy_from_slice(&digits);
+        } else {
+            for (group, at) in [(0..8, 0), (8..12, 9), (12..16, 14), (16..20, 19), (20..32, 24)] {
+                text[at..at + group.len()].copy_from_slice(&digits[group]);
+            }
         }
-        let digits = format!("{:032x}", self.value);
-        write!(f, "{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
+        write_ascii(f, &text)
     }
 }
 
@@ -305,7 +317,9 @@ impl FromStr for KeyMaterialId {
 
 impl fmt::Display for KeyMaterialId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut digits = [0; 64];
+        write_hex(&mut digits, &self.0);
+        write_ascii(f, &digits)
     }
 }
 
@@ -434,6 +448,19 @@ impl fmt::Debug for AliasName {
 }
 
 serde_as_text!(AliasName);
+
+/// Two lower-case digits for each byte. Ids stand several times in every answer and audit record, where `write!` digit by
+/// digit was to be noticed.
+fn write_hex(digits: &mut [u8], bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+}
+
+fn write_ascii(f: &mut fmt::Formatter<'_>, text: &[u8]) -> fmt::Result {
+    f.write_str(std::str::from_utf8(text).expect("made of ASCII"))
+}
 
 #[cfg(test)]
 mod tests {

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::{AUTHORIZATION, DATE, HOST};
 use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 use meridian_model::{Region, Timestamp};
 use subtle::ConstantTimeEq;
 
@@ -24,9 +24,9 @@ use crate::sigv4::{ALGORITHM, Service, SignatureError, TERMINATOR};
 /// How far the clock of a caller may be off, in either direction, as AWS KMS has it.
 pub const SKEW_MAX: Duration = Duration::from_mins(5);
 
-const AMZ_DATE: &str = "x-amz-date";
-const AMZ_SECURITY_TOKEN: &str = "x-amz-security-token";
-const AMZ_CONTENT_SHA256: &str = "x-amz-content-sha256";
+const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+const AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// What a listener accepts in a credential scope.
 #[derive(Clone, Copy, Debug)]
@@ -76,10 +76,10 @@ impl<S: CredentialStore> Verifier<S> {
         accepted: Accepted<'_>,
     ) -> Result<Verified, SignatureError> {
         refuse_presigned(parts)?;
-        let header = text(single(&parts.headers, AUTHORIZATION.as_str())?)?;
+        let header = text(single(&parts.headers, &AUTHORIZATION)?)?;
         let header = header.ok_or(SignatureError::MissingAuthenticationToken)?;
-        let amz_date = single(&parts.headers, AMZ_DATE)?;
-        let http_date = if amz_date.is_none() { single(&parts.headers, DATE.as_str())? } else { None };
+        let amz_date = single(&parts.headers, &AMZ_DATE)?;
+        let http_date = if amz_date.is_none() { single(&parts.headers, &DATE)? } else { None };
         let authorization = Authorization::parse(header, amz_date.or(http_date).is_some())?;
         let date = signature_date(text(amz_date)?, text(http_date)?)?;
         check_skew(date, now)?;
@@ -151,11 +151,11 @@ pub(crate) fn signature(
 }
 
 /// The one header called `name`.
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a http::HeaderValue>, SignatureError> {
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a http::HeaderValue>, SignatureError> {
     let mut values = headers.get_all(name).iter();
     let value = values.next();
     if values.next().is_some() {
-        return Err(SignatureError::DuplicateHeader { header: name.to_owned() });
+        return Err(SignatureError::DuplicateHeader { header: name.as_str().to_owned() });
     }
     Ok(value)
 }
@@ -189,7 +189,7 @@ fn check_skew(date: SignatureDate, now: Timestamp) -> Result<(), SignatureError>
     let signed = date.timestamp();
     let text = |at: Timestamp| SignatureDate::from_timestamp(at).as_str().to_owned();
     // To the second, as the message tells it.
-    let now = SignatureDate::from_timestamp(now).timestamp();
+    let now = Timestamp::from_millis(now.as_millis() / 1000 * 1000);
     if now.since(signed) > SKEW_MAX {
         let earliest = Timestamp::from_millis(now.as_millis().saturating_sub(SKEW_MAX.as_secs() * 1000));
         return Err(SignatureError::Expired { signed: text(signed), earliest: text(earliest), now: text(now) });
@@ -245,7 +245,7 @@ fn check_scope(
 
 /// Clients that send the hash of the body must send the right one; those that do not are covered by the signature.
 fn check_body_hash(headers: &HeaderMap, body_hash: &[u8; 64]) -> Result<(), SignatureError> {
-    match single(headers, AMZ_CONTENT_SHA256)? {
+    match single(headers, &AMZ_CONTENT_SHA256)? {
         Some(given) if given.as_bytes().trim_ascii() != body_hash => Err(SignatureError::BodyHashMismatch),
         _ => Ok(()),
     }
