@@ -106,7 +106,7 @@ impl Campaign {
             first: first_inputs(&self.corpus),
             seed: seed.of(self.target),
             deadline: Instant::now() + longer.unwrap_or(DURATION),
-            inputs_max: if longer.is_some() { usize::MAX } else { INPUTS_MAX },
+            count_max: if longer.is_some() { usize::MAX } else { INPUTS_MAX },
             count: 0,
             last: Vec::new(),
             campaign: self,
@@ -140,7 +140,7 @@ pub struct Inputs {
     first: std::vec::IntoIter<Vec<u8>>,
     seed: Seed,
     deadline: Instant,
-    inputs_max: usize,
+    count_max: usize,
     count: usize,
     last: Vec<u8>,
 }
@@ -149,7 +149,7 @@ impl Iterator for Inputs {
     type Item = Vec<u8>;
 
     fn next(&mut self) -> Option<Vec<u8>> {
-        let is_over = self.count >= self.inputs_max || (self.count >= INPUTS_MIN && Instant::now() >= self.deadline);
+        let is_over = self.count >= self.count_max || (self.count >= INPUTS_MIN && Instant::now() >= self.deadline);
         let untried = self.first.next();
         if is_over && untried.is_none() {
             println!("{}: {} inputs tried", self.campaign.target, self.count);
