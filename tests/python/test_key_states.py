@@ -5,6 +5,7 @@ import json
 import pytest
 
 from conftest import refused, refused_soon
+from local_cluster import wait_until
 
 STATES = ("Enabled", "Disabled", "PendingDeletion", "PendingReplicaDeletion")
 
@@ -50,6 +51,7 @@ MATRIX = """
     UpdateAliasFrom                      ok           ok           ok       ok
     UpdateAliasTo                        ok           ok           pending  pending
     UpdateKeyDescription                 ok           ok           pending  pending
+    UpdatePrimaryRegion                  ok           disabled     pending  pending
     Verify                               ok           disabled     pending  pending
     VerifyMac                            ok           disabled     pending  pending
 """
@@ -235,6 +237,20 @@ class Subject:
 
     def UpdateKeyDescription(self):
         self.kms.update_key_description(KeyId=self.arn, Description="x")
+
+    def UpdatePrimaryRegion(self):
+        if self.kms.describe_key(KeyId=self.arn)["KeyMetadata"]["KeyState"] == "Enabled":
+            self.kms.replicate_key(KeyId=self.arn, ReplicaRegion="us-west-2")
+        wait_until(self._primary_is_changed, "the replica to be made")
+
+    def _primary_is_changed(self):
+        try:
+            self.kms.update_primary_region(KeyId=self.arn, PrimaryRegion="us-west-2")
+        except self.kms.exceptions.KMSInvalidStateException as error:
+            if not str(error).endswith(" is creating."):
+                raise
+            return False
+        return True
 
     def Decapsulate(self):
         request = {"EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": self.blob}

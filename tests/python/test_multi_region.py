@@ -202,3 +202,93 @@ def test_a_replica_is_deleted_by_itself(kms, europe, primary):
     assert key_state(kms, primary["KeyId"]) == "Enabled"
     europe.cancel_key_deletion(KeyId=primary["KeyId"])
     assert key_state(europe, primary["KeyId"]) == "Disabled"
+
+
+def rotation(kms, key_id):
+    status = kms.get_key_rotation_status(KeyId=key_id)
+    status.pop("ResponseMetadata")
+    return status
+
+
+def test_rotation_is_shared(kms, europe, primary):
+    key_id = primary["KeyId"]
+    early = kms.encrypt(KeyId=key_id, Plaintext=b"early")["CiphertextBlob"]
+    kms.rotate_key_on_demand(KeyId=key_id)
+    kms.replicate_key(KeyId=key_id, ReplicaRegion="eu-west-1")
+    wait_for_state(europe, key_id, "Enabled")
+    assert europe.decrypt(CiphertextBlob=early)["Plaintext"] == b"early"
+
+    kms.enable_key_rotation(KeyId=key_id, RotationPeriodInDays=100)
+    on = rotation(kms, key_id)
+    wait_until(lambda: rotation(europe, key_id) == on, "the replica to know the schedule")
+    for operation in ("enable_key_rotation", "disable_key_rotation", "rotate_key_on_demand"):
+        with refused("UnsupportedOperationException"):
+            getattr(europe, operation)(KeyId=key_id)
+
+    kms.rotate_key_on_demand(KeyId=key_id)
+
+    def history(kms):
+        return kms.list_key_rotations(KeyId=key_id, IncludeKeyMaterial="ALL_KEY_MATERIAL")["Rotations"]
+
+    wait_until(lambda: len(history(kms)) == 3 and history(kms) == history(europe), "both keys to be rotated")
+    current = kms.describe_key(KeyId=key_id)["KeyMetadata"]["CurrentKeyMaterialId"]
+    assert europe.describe_key(KeyId=key_id)["KeyMetadata"]["CurrentKeyMaterialId"] == current
+    late = kms.encrypt(KeyId=key_id, Plaintext=b"late")["CiphertextBlob"]
+    assert europe.decrypt(CiphertextBlob=late)["Plaintext"] == b"late"
+    kms.disable_key_rotation(KeyId=key_id)
+    wait_until(lambda: not rotation(europe, key_id)["KeyRotationEnabled"], "the replica to know that it is off")
+
+
+def has_primary(kms, key_id, region):
+    described = kms.describe_key(KeyId=key_id)["KeyMetadata"]
+    configuration = described["MultiRegionConfiguration"]
+    return described["KeyState"] == "Enabled" and configuration["PrimaryKey"]["Region"] == region
+
+
+def test_change_the_primary(kms, west, europe, primary):
+    key_id = primary["KeyId"]
+    for client, region in ((europe, "eu-west-1"), (west, "us-west-2")):
+        kms.replicate_key(KeyId=key_id, ReplicaRegion=region)
+        wait_for_state(client, key_id, "Enabled")
+    blob = kms.encrypt(KeyId=key_id, Plaintext=b"x")["CiphertextBlob"]
+    answer = kms.update_primary_region(KeyId=key_id, PrimaryRegion="eu-west-1")
+    assert {name for name in answer if name != "ResponseMetadata"} == set()
+    for client in (kms, west, europe):
+        wait_until(lambda client=client: has_primary(client, key_id, "eu-west-1"), "every key to know the new primary")
+        assert client.decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
+    there = europe.describe_key(KeyId=key_id)["KeyMetadata"]
+    assert there["Arn"] == arn_in("eu-west-1", primary)
+    configuration = there["MultiRegionConfiguration"]
+    assert configuration["MultiRegionKeyType"] == "PRIMARY"
+    assert sorted(replica["Region"] for replica in configuration["ReplicaKeys"]) == ["us-east-1", "us-west-2"]
+    here = kms.describe_key(KeyId=key_id)["KeyMetadata"]
+    assert here["MultiRegionConfiguration"]["MultiRegionKeyType"] == "REPLICA"
+    with refused("UnsupportedOperationException"):
+        kms.update_primary_region(KeyId=key_id, PrimaryRegion="us-west-2")
+    with refused("UnsupportedOperationException"):
+        kms.replicate_key(KeyId=key_id, ReplicaRegion="us-west-2")
+
+    # The former primary can go as a replica goes.
+    kms.schedule_key_deletion(KeyId=key_id, PendingWindowInDays=7)
+    assert key_state(kms, key_id) == "PendingDeletion"
+    europe.enable_key_rotation(KeyId=key_id)
+    wait_until(lambda: rotation(west, key_id)["KeyRotationEnabled"], "the new primary to be the one that is heard")
+
+
+def test_primaries_that_cannot_change(kms, europe, primary, key):
+    for region, code in (("us-east-1", "UnsupportedOperationException"), ("eu-west-1", "NotFoundException"),
+                         ("sa-east-1", "NotFoundException"), ("Europe!", "ValidationException")):
+        with refused(code):
+            kms.update_primary_region(KeyId=primary["KeyId"], PrimaryRegion=region)
+    with refused("UnsupportedOperationException"):
+        kms.update_primary_region(KeyId=key["KeyId"], PrimaryRegion="eu-west-1")
+    kms.replicate_key(KeyId=primary["KeyId"], ReplicaRegion="eu-west-1")
+    wait_for_state(europe, primary["KeyId"], "Enabled")
+    europe.disable_key(KeyId=primary["KeyId"])
+    with refused("DisabledException", f"{arn_in('eu-west-1', primary)} is disabled."):
+        kms.update_primary_region(KeyId=primary["KeyId"], PrimaryRegion="eu-west-1")
+    europe.enable_key(KeyId=primary["KeyId"])
+    kms.disable_key(KeyId=primary["KeyId"])
+    with refused("DisabledException", f"{primary['Arn']} is disabled."):
+        kms.update_primary_region(KeyId=primary["KeyId"], PrimaryRegion="eu-west-1")
+    assert has_primary(europe, primary["KeyId"], "us-east-1")

@@ -5,10 +5,14 @@ use meridian_model::shapes::{
     GetKeyRotationStatusResponse, ListKeyRotationsRequest, RotateKeyOnDemandRequest, RotationsListEntry,
 };
 use meridian_model::time::days;
-use meridian_model::{Blob, ErrorCode, IncludeKeyMaterial, KeyId, KeyMaterialState, Region, RotationType};
+use meridian_model::{Blob, ErrorCode, IncludeKeyMaterial, KeyId, KeyMaterialState, KeyState, Region, RotationType};
 use meridian_state::RegionState;
 use meridian_testkit::waiting::assert_refused;
-use meridian_testkit::{Client, Cluster, Place};
+use meridian_testkit::{Client, Cluster, Place, region};
+
+const EAST: &str = "us-east-1";
+const WEST: &str = "us-west-2";
+const SOUTH: &str = "ap-southeast-1";
 
 async fn enable(client: &Client, key_id: KeyId, period: Option<u32>) {
     let request = EnableKeyRotationRequest { key_id: key_id.to_string(), rotation_period_in_days: period };
@@ -135,5 +139,103 @@ async fn many_keys_that_are_due_at_once_are_all_rotated() {
     let all = |state: &RegionState| keys.iter().all(|key_id| versions(state, *key_id) == 2);
     cluster.await_state(&region, "every key is rotated", all).await;
     cluster.await_state(&region, "rotations hold up no deletion", |state| state.key(doomed).is_none()).await;
+    cluster.shutdown().await;
+}
+
+/// A key with a replica in each of `replicas`, all of them made.
+async fn replicated_key(cluster: &Cluster, primary: &Region, replicas: &[&Region]) -> KeyId {
+    let client = cluster.client(primary);
+    let key_id = client.create_multi_region_key().await.expect("created");
+    for replica in replicas {
+        client.replicate(key_id, replica).await.expect("replicated");
+        let is_made = |state: &RegionState| state.key(key_id).is_some_and(|key| key.state == KeyState::Enabled);
+        cluster.await_state(*replica, "the replica is made", is_made).await;
+    }
+    cluster.await_quiet().await;
+    key_id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_set_rotates_once_every_region_has_the_new_material() {
+    let mut cluster = Cluster::builder().regions(&[EAST, WEST, SOUTH]).nodes(1).start().await;
+    let (east, west, south) = (region(EAST), region(WEST), region(SOUTH));
+    let key_id = replicated_key(&cluster, &east, &[&west, &south]).await;
+    enable(&cluster.client(&east), key_id, None).await;
+    cluster.await_quiet().await;
+    for replica in [&west, &south] {
+        let client = cluster.client(replica);
+        assert_eq!(status(&client, key_id).await, status(&cluster.client(&east), key_id).await);
+        let request = EnableKeyRotationRequest { key_id: key_id.to_string(), rotation_period_in_days: None };
+        assert_refused(client.call(request).await, ErrorCode::UnsupportedOperation);
+        let request = RotateKeyOnDemandRequest { key_id: key_id.to_string() };
+        assert_refused(client.call(request).await, ErrorCode::UnsupportedOperation);
+    }
+    let before = current(&cluster.client(&east), key_id).await;
+    cluster.kill(&south).await;
+    cluster.clock().advance(days(365));
+    // The reachable Regions have the new version, and nobody uses it.
+    for place in [&east, &west] {
+        cluster.await_state(place, "the new version is here", |state| versions(state, key_id) == 2).await;
+    }
+    let mut made = Vec::new();
+    for place in [&east, &west] {
+        let client = cluster.client(place);
+        assert_eq!(current(&client, key_id).await, before, "{place}");
+        made.push(client.encrypt(key_id, b"meanwhile").await.expect("rotation holds nobody up"));
+    }
+    cluster.restart(&south).await;
+    let is_rotated = |state: &RegionState| {
+        let current = state.key(key_id).and_then(|key| key.current_material).map(|id| id.to_string());
+        current.is_some_and(|current| current != before)
+    };
+    cluster.await_state(Place::Everywhere, "the new version encrypts", is_rotated).await;
+    cluster.await_quiet().await;
+    for place in [&east, &west, &south] {
+        made.push(cluster.client(place).encrypt(key_id, b"meanwhile").await.expect("encrypted"));
+    }
+    for place in [&east, &west, &south] {
+        let client = cluster.client(place);
+        assert_eq!(rotations(&client, key_id).await, rotations(&cluster.client(&east), key_id).await, "{place}");
+        for ciphertext in &made {
+            assert_eq!(client.decrypt(ciphertext).await.expect("any key of the set opens it"), b"meanwhile");
+        }
+    }
+    assert_eq!(rotation_records(&cluster, &east, key_id).len(), 1);
+    let synchronized = |place: &Region| {
+        let records = cluster.audit_records(place).into_iter();
+        records.filter(|record| record["eventName"] == "SynchronizeMultiRegionKey").collect::<Vec<_>>()
+    };
+    assert_eq!(synchronized(&west).len(), 0);
+    for record in synchronized(&east) {
+        assert_eq!(record["resources"].as_array().map(Vec::len), Some(1));
+        assert_eq!(record["resources"][0]["ARN"], format!("arn:aws:kms:{EAST}:000000000001:key/{key_id}"));
+        assert_eq!(record["eventType"], "AwsApiCall");
+        assert!(record["requestID"].is_string() && record["requestParameters"].is_null());
+    }
+    assert!(synchronized(&east).len() >= 3, "switched on, staged, rotated");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_replica_opens_what_was_encrypted_before_it_was_made() {
+    let cluster = Cluster::builder().regions(&[EAST, WEST]).nodes(1).start().await;
+    let (east, west) = (region(EAST), region(WEST));
+    let client = cluster.client(&east);
+    let key_id = client.create_multi_region_key().await.expect("created");
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(client.encrypt(key_id, b"early").await.expect("encrypted"));
+        client.call(RotateKeyOnDemandRequest { key_id: key_id.to_string() }).await.expect("rotated");
+    }
+    client.replicate(key_id, &west).await.expect("replicated");
+    let is_made = |state: &RegionState| state.key(key_id).is_some_and(|key| key.state == KeyState::Enabled);
+    cluster.await_state(&west, "the replica is made", is_made).await;
+    cluster.await_quiet().await;
+    let replica = cluster.client(&west);
+    for ciphertext in &made {
+        assert_eq!(replica.decrypt(ciphertext).await.expect("decrypted"), b"early");
+    }
+    assert_eq!(current(&replica, key_id).await, current(&client, key_id).await);
+    assert_eq!(rotations(&replica, key_id).await, rotations(&client, key_id).await);
     cluster.shutdown().await;
 }
