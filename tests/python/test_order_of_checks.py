@@ -105,7 +105,7 @@ ROWS = {
         SYMMETRIC, {"Policy": None}, wrong_members={"Policy": "{}"}, wrong="MalformedPolicyDocumentException"
     ),
     "ListKeyRotations": rotation(),
-    "GetKeyRotationStatus": rotation(),
+    "GetKeyRotationStatus": Row(SYMMETRIC),  # off for every other kind of key
     "EnableKeyRotation": rotation(refused_state=DISABLED),
     "DisableKeyRotation": rotation(refused_state=DISABLED),
     "RotateKeyOnDemand": rotation(refused_state=DISABLED),

@@ -112,7 +112,8 @@ impl KeyRing {
 
     /// A new version of the material of a symmetric encryption key, sealed by the newest domain key.
     pub(crate) fn new_version(&self, state: &RegionState, key: &KeyRecord) -> Result<NewMaterial, ServiceError> {
-        let material = KeyMaterial::generate_symmetric().map_err(log_internal("generating key material"))?;
+        let material =
+            KeyMaterial::generate_symmetric(state.partition()).map_err(log_internal("generating key material"))?;
         self.new_material(state, key.account, key.key_id, &material)
     }
 

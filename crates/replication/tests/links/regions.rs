@@ -156,7 +156,7 @@ impl Keeper {
     pub(crate) fn new_key(&self) -> (CreateKey, SecretBytes) {
         let key_id = random::multi_region_key_id().expect("random");
         let material_id = random::key_material_id().expect("random");
-        let material = KeyMaterial::generate_symmetric().expect("random");
+        let material = KeyMaterial::generate_symmetric(Partition::Aws).expect("random");
         let binding = MaterialBinding { account: account(), key_id, material_id };
         let sealed = self.domain_key.seal(&material, &binding).expect("random");
         let create = CreateKey {
