@@ -150,11 +150,11 @@ def test_replicas_that_are_refused(kms, europe, primary):
     wait_for_state(europe, primary["KeyId"], "Enabled")
     with refused("AlreadyExistsException"):
         kms.replicate_key(KeyId=primary["KeyId"], ReplicaRegion="eu-west-1")
+    with refused("UnsupportedOperationException"):
+        europe.replicate_key(KeyId=primary["KeyId"], ReplicaRegion="us-west-2")
     europe.schedule_key_deletion(KeyId=primary["KeyId"])
     with refused("AlreadyExistsException"):
         kms.replicate_key(KeyId=primary["KeyId"], ReplicaRegion="eu-west-1")
-    with refused("UnsupportedOperationException"):
-        europe.replicate_key(KeyId=primary["KeyId"], ReplicaRegion="us-west-2")
     with refused("UnsupportedOperationException"):
         single = kms.create_key()["KeyMetadata"]
         kms.replicate_key(KeyId=single["KeyId"], ReplicaRegion="us-west-2")

@@ -5,6 +5,7 @@ use meridian_model::{KeyId, KeyState, MultiRegionKeyType, time::days};
 use crate::apply::{Draft, Outcome};
 use crate::key_states::Requirement;
 use crate::links::Message;
+use crate::multi_region::FIRST_EPOCH;
 use crate::rows::{Change, Deletion, KeyRecord, RowId};
 
 /// Starts the waiting period, or, for a primary that has replicas, the wait for their deletion.
@@ -49,7 +50,14 @@ pub(crate) fn delete(draft: &mut Draft<'_>, key_id: KeyId) {
     draft.changes.extend(rows.into_iter().map(Change::Delete));
     let here = draft.state.region().clone();
     if let Some(set) = key.multi_region.as_ref().filter(|set| set.primary != here) {
-        draft.send(&set.primary, Message::ReplicaDeleted(key_id));
+        let (primary, epoch) = (set.primary.clone(), set.epoch);
+        // A message without an epoch means the first one; it could arrive after the primary has changed and changed back.
+        let message = if epoch == FIRST_EPOCH {
+            Message::ReplicaDeleted(key_id)
+        } else {
+            Message::ReplicaMissing { key_id, epoch }
+        };
+        draft.send(&primary, message);
     }
     draft.send(&here, Message::KeyDeleted { account: key.account, key_id });
 }

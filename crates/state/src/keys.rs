@@ -7,6 +7,7 @@ use meridian_model::{ErrorCode, KeyId, KeyState, ServiceError};
 use crate::apply::{Draft, Outcome};
 use crate::command::{CreateKey, NewMaterial};
 use crate::key_states::Requirement;
+use crate::multi_region::FIRST_EPOCH;
 use crate::quotas::{KEYS_PER_ACCOUNT, TAGS_PER_KEY};
 use crate::rotation;
 use crate::rows::{KeyRecord, MaterialRecord, MultiRegion, PolicyRecord, Row};
@@ -29,7 +30,7 @@ pub(crate) fn create(draft: &mut Draft<'_>, create: &CreateKey) -> Outcome {
     }
     let state = if create.material.is_some() { KeyState::Enabled } else { KeyState::PendingImport };
     let multi_region = key_id.is_multi_region().then(|| MultiRegion {
-        epoch: 1,
+        epoch: FIRST_EPOCH,
         version: 1,
         primary: draft.state.region().clone(),
         replicas: std::collections::BTreeMap::new(),

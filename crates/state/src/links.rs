@@ -34,7 +34,7 @@ pub enum Message {
         /// Why.
         code: ErrorCode,
     },
-    /// The replica of this Region is gone.
+    /// The replica of this Region is gone; said in the first epoch of a set.
     ReplicaDeleted(KeyId),
     /// To this Region itself, for its audit trail: a key was deleted because its waiting period ended.
     KeyDeleted {
@@ -71,7 +71,7 @@ pub enum Message {
     ReplicaMissing {
         /// The key.
         key_id: KeyId,
-        /// The epoch of the announcement that this answers.
+        /// The epoch in which the key was deleted, or of the announcement that this answers.
         epoch: u64,
     },
     /// To this Region itself, for its audit trail: its key became the primary.
@@ -257,8 +257,10 @@ pub(crate) fn apply_message(
         Delivered::Plain(Message::CreateReplica(replica)) => multi_region::create_replica(draft, from, replica),
         Delivered::Plain(Message::SetMembership(membership)) => multi_region::set_membership(draft, from, membership),
         Delivered::Plain(Message::ReplicaCreated(key_id)) => multi_region::replica_created(draft, from, *key_id),
-        Delivered::Plain(Message::ReplicaRefused { key_id, .. } | Message::ReplicaDeleted(key_id)) => {
-            multi_region::replica_gone(draft, from, *key_id);
+        // A replica is refused only while it is reserved, and meanwhile the primary does not change.
+        Delivered::Plain(Message::ReplicaRefused { key_id, .. }) => multi_region::replica_gone(draft, from, *key_id),
+        Delivered::Plain(Message::ReplicaDeleted(key_id)) => {
+            multi_region::replica_missing(draft, from, *key_id, multi_region::FIRST_EPOCH);
         }
         Delivered::Material { reference, sealed } => multi_region::install_material(draft, from, reference, sealed),
         Delivered::Plain(Message::SetRotation(shared)) => shared_rotation::set_rotation(draft, from, shared),

@@ -17,6 +17,9 @@ use crate::quotas::KEYS_PER_ACCOUNT;
 use crate::rows::{KeyRecord, MultiRegion, PolicyRecord, ReplicaStatus, Row};
 use crate::shared_rotation;
 
+/// The epoch that a set begins with.
+pub(crate) const FIRST_EPOCH: u64 = 1;
+
 /// Commits the primary to a replica in another Region and asks that Region for it.
 ///
 /// Repeating the command while the other Region has not answered changes nothing and succeeds.
@@ -150,7 +153,7 @@ pub(crate) fn replica_created(draft: &mut Draft<'_>, from: &Region, key_id: KeyI
     });
 }
 
-/// Notes that the replica in `from` was gone when this Region became the primary in `epoch`.
+/// Notes that the replica in `from` is gone, as far as `epoch` is concerned; a later epoch begins with news of its own.
 pub(crate) fn replica_missing(draft: &mut Draft<'_>, from: &Region, key_id: KeyId, epoch: u64) {
     let set = draft.state.key(key_id).and_then(|key| key.multi_region.as_ref());
     if set.is_some_and(|set| set.epoch == epoch) {

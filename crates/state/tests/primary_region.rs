@@ -161,6 +161,25 @@ fn a_deletion_told_to_the_former_primary_is_not_lost() {
 }
 
 #[test]
+fn a_deletion_that_is_told_late_does_not_remove_the_replica_that_came_after_it() {
+    let mut world = World::with_set(&[US, EU, SOUTH]);
+    world.hold(SOUTH, US);
+    world.run(SOUTH, Op::ScheduleKeyDeletion { key_id: world.key_id, window_days: 7 }).expect("scheduled");
+    world.pass_days(7);
+    world.change_primary(US, EU).expect("committed");
+    world.settle();
+    world.replicate(EU, SOUTH).expect("made again");
+    world.settle();
+    world.change_primary(EU, US).expect("and back");
+    world.settle();
+    world.heal();
+    world.settle();
+    assert_eq!(world.primaries(), [US]);
+    assert_eq!(world.key(SOUTH).state, KeyState::Enabled);
+    world.assert_converged();
+}
+
+#[test]
 fn a_deleted_target_refuses_and_leaves_the_set() {
     let mut world = World::with_set(&[US, EU, SOUTH]);
     world.hold(US, EU);
