@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
+REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "cn-north-1")
 START_SECONDS = 90
 STOP_SECONDS = 30
 
@@ -57,7 +57,7 @@ def free_ports(count):
 
 
 class LocalCluster:
-    """Three Regions of three nodes; `gateway` serves all of them, `ports[region]` one."""
+    """Four Regions of three nodes, one of them in another partition; `gateway` serves all of them, `ports[region]` one."""
 
     def __init__(self, folder: pathlib.Path):
         self.log_path = folder / "meridian.log"

@@ -12,7 +12,7 @@ use meridian_audit::Metrics;
 use meridian_consensus::Timing;
 use meridian_identity::{CredentialStore, DevCredentials, Verifier};
 use meridian_model::clock::VirtualClock;
-use meridian_model::{Clock, Partition, Region};
+use meridian_model::{Clock, Region};
 use meridian_replication::LinkTiming;
 use meridian_server::{Endpoint, Gateway, Limits, Listener, SharedVerifier};
 use meridian_service::{OnStale, ServiceConfig, WorkshopConfig};
@@ -145,7 +145,7 @@ fn serve(
     metrics: &Metrics,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
-    let store: Arc<dyn CredentialStore> = Arc::new(DevCredentials::danger_well_known(Partition::Aws));
+    let store: Arc<dyn CredentialStore> = Arc::new(DevCredentials::danger_well_known());
     let verifier: SharedVerifier = Arc::new(Verifier::new(store));
     let endpoint = |region: &Region| -> Arc<dyn Endpoint> {
         cluster.endpoint(region).expect("the cluster consists of these Regions")

@@ -16,7 +16,7 @@ use futures::stream::FuturesUnordered;
 use meridian_audit::Metrics;
 use meridian_consensus::tls::{CertifiedPem, ClusterCa, PeerTls};
 use meridian_consensus::{FaultGate, NodeId, NodeName, PeerListener, Timing};
-use meridian_model::{Clock, Partition, Region};
+use meridian_model::{Clock, Region};
 use meridian_replication::{LinkMetrics, LinkTiming, PeerAddress};
 use meridian_service::{ServiceConfig, Workshop, WorkshopConfig};
 use meridian_storage::vault::FileSeal;
@@ -248,7 +248,7 @@ impl LocalCluster {
         }
         let config = &self.config;
         Ok(NodeSetup {
-            partition: Partition::Aws,
+            partition: name.region.usual_partition(),
             data_dir: self.data_dir(name),
             members: members.map(|member| (member.node, address(member))).collect(),
             peers,

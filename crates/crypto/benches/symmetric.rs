@@ -44,7 +44,7 @@ fn keys(criterion: &mut Criterion) {
         material_id: KeyMaterialId::from_bytes([2; 32]),
     };
     let domain_key = DomainKey::generate().expect("random");
-    let material = KeyMaterial::generate_symmetric().expect("random");
+    let material = KeyMaterial::generate_symmetric(meridian_model::Partition::Aws).expect("random");
     let sealed = domain_key.seal(&material, &binding).expect("random");
     let secret = Secret::random().expect("random");
     criterion.bench_function("seal key material", |bench| bench.iter(|| domain_key.seal(&material, &binding)));

@@ -92,3 +92,33 @@ impl<C: AeadInOut + AeadCore<NonceSize = U12, TagSize = U16>> AeadKey<C> {
             .into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 8998, appendix A.1.
+    #[test]
+    fn sm4_gcm_of_rfc_8998() {
+        let bytes = |text: &str| hex::decode(text).expect("hex");
+        let key = AeadKey::sm4(&bytes("0123456789abcdeffedcba9876543210").try_into().expect("16 bytes"));
+        let nonce = bytes("00001234567800000000abcd").try_into().expect("12 bytes");
+        let associated_data = bytes("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+        let plaintext = bytes(
+            "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd\
+             eeeeeeeeeeeeeeeeffffffffffffffffeeeeeeeeeeeeeeeeaaaaaaaaaaaaaaaa",
+        );
+        let sealed = bytes(
+            "17f399f08c67d5ee19d0dc9969c4bb7d5fd46fd3756489069157b282bb200735\
+             d82710ca5c22f0ccfa7cbf93d496ac15a56834cbcf98c397b4024a2691233b8d\
+             83de3541e4c2b58177e065a9bf7b62ec",
+        );
+        assert_eq!(key.seal(&nonce, &associated_data, &plaintext), sealed);
+        assert_eq!(key.open(&nonce, &associated_data, &sealed).expect("authentic").expose(), plaintext);
+        for bit in 0..sealed.len() * 8 {
+            let mut damaged = sealed.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(key.open(&nonce, &associated_data, &damaged).is_err(), "bit {bit}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use meridian_crypto::{
     DomainKey, DomainKeyId, KeyMaterial, MaterialBinding, RootKey, Secret, SecretBytes, UnsealError,
 };
-use meridian_model::{KeyId, KeyMaterialId, Region, Timestamp};
+use meridian_model::{KeyId, KeyMaterialId, Partition, Region, Timestamp};
 
 fn region(name: &str) -> Region {
     name.parse().expect("valid")
@@ -25,7 +25,7 @@ fn bytes_of(material: &KeyMaterial) -> Vec<u8> {
 fn material_survives_both_layers() {
     let root = RootKey::generate().expect("random");
     let domain_key = DomainKey::generate().expect("random");
-    let material = KeyMaterial::generate_symmetric().expect("random");
+    let material = KeyMaterial::generate_symmetric(Partition::Aws).expect("random");
     let wrapped = root.wrap(&domain_key, &region("us-east-1"), Timestamp::from_millis(5)).expect("random");
     let sealed = domain_key.seal(&material, &binding()).expect("random");
     assert_eq!((wrapped.ciphertext.len(), sealed.ciphertext.len()), (48, 49));
@@ -70,7 +70,8 @@ fn a_wrapped_domain_key_opens_in_its_own_place_only() {
 #[test]
 fn sealed_material_opens_in_its_own_place_only() {
     let domain_key = DomainKey::generate().expect("random");
-    let sealed = domain_key.seal(&KeyMaterial::generate_symmetric().expect("random"), &binding()).expect("random");
+    let sealed =
+        domain_key.seal(&KeyMaterial::generate_symmetric(Partition::Aws).expect("random"), &binding()).expect("random");
     let wrong = [
         MaterialBinding { account: "111122223334".parse().expect("valid"), ..binding() },
         MaterialBinding { key_id: KeyId::multi_region([3; 16]), ..binding() },
@@ -90,7 +91,8 @@ fn sealed_material_opens_in_its_own_place_only() {
 #[test]
 fn material_of_another_domain_key_is_told_apart() {
     let (one, two) = (DomainKey::generate().expect("random"), DomainKey::generate().expect("random"));
-    let sealed = one.seal(&KeyMaterial::generate_symmetric().expect("random"), &binding()).expect("random");
+    let sealed =
+        one.seal(&KeyMaterial::generate_symmetric(Partition::Aws).expect("random"), &binding()).expect("random");
     let expected = UnsealError::OtherDomainKey { sealed_by: one.id(), opened_by: two.id() };
     assert_eq!(two.open(&sealed, &binding()).map(|_| ()), Err(expected));
     let mut relabelled = sealed;

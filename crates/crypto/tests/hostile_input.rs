@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use meridian_crypto::algorithms::{algorithms_for, usages};
+use meridian_crypto::algorithms::usages;
 use meridian_crypto::{
     CiphertextHeader, DataKeyPair, DomainKey, KeyMaterial, MaterialBinding, MaterialCipher, PreparedKey, PublicKey,
     RootKey, SealedEnvelope, Secret, SecretBytes, TransportBinding, TransportKeyPair, TransportPublicKey,
@@ -14,7 +14,7 @@ use meridian_crypto::{
 use meridian_hostile::Campaign;
 use meridian_model::{
     AccountId, DataKeyPairSpec, EncapsulationAlgorithmSpec, EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec, KeyId,
-    KeyMaterialId, KeySpec, KeyUsageType, MessageType, Region, SigningAlgorithmSpec, Timestamp, WireEnum,
+    KeyMaterialId, KeySpec, KeyUsageType, MessageType, Partition, Region, SigningAlgorithmSpec, Timestamp, WireEnum,
 };
 
 /// Pieces of DER: tags, lengths in all their forms, object identifiers of the keys that are read here.
@@ -36,11 +36,11 @@ const DER: [&str; 14] = [
 ];
 const MESSAGE: &[u8] = b"a message";
 
-/// Every spec of data key pairs but those that are slow to make, and the one that is not offered.
+/// Every spec of data key pairs but those that are slow to make.
 static PAIRS: LazyLock<Vec<(KeySpec, DataKeyPair)>> = LazyLock::new(|| {
     let specs = DataKeyPairSpec::VALUES.iter().filter_map(|text| DataKeyPairSpec::from_wire(text));
     specs
-        .filter(|spec| !matches!(spec, DataKeyPairSpec::Rsa3072 | DataKeyPairSpec::Rsa4096 | DataKeyPairSpec::Sm2))
+        .filter(|spec| !matches!(spec, DataKeyPairSpec::Rsa3072 | DataKeyPairSpec::Rsa4096))
         .map(|spec| {
             let pair = DataKeyPair::generate(spec).expect("random");
             (KeySpec::from_wire(spec.as_str()).expect("also a key spec"), pair)
@@ -88,6 +88,7 @@ fn public_keys_in_der() {
             let Ok(key) = PublicKey::from_der(spec, der) else { continue };
             assert_eq!((key.spec(), key.der()), (spec, der));
             let _ = key.encrypt(EncryptionAlgorithmSpec::RsaesOaepSha256, MESSAGE);
+            let _ = key.encrypt(EncryptionAlgorithmSpec::Sm2pke, MESSAGE);
             let _ = key.encapsulate();
             for algorithm in meridian_crypto::algorithms::algorithms(spec).signing {
                 let verified = key.verify(*algorithm, MessageType::Raw, MESSAGE, &signatures[0]);
@@ -107,7 +108,7 @@ fn private_keys_in_pkcs8() {
     Campaign::against("private keys in PKCS#8").inputs(valid).inputs(raw).words(&DER).run(|der| {
         let plaintext = SecretBytes::copy_from(der);
         for spec in specs() {
-            let Ok(material) = KeyMaterial::import(spec, &plaintext) else { continue };
+            let Ok(material) = KeyMaterial::import(spec, Partition::Aws, &plaintext) else { continue };
             assert_eq!(material.spec(), spec);
             let again = KeyMaterial::decode(&material.encode()).expect("own encoding");
             assert_eq!(again.encode().expose(), material.encode().expose());
@@ -121,8 +122,10 @@ fn private_keys_in_pkcs8() {
 
 #[test]
 fn material_in_its_own_encoding() {
-    let own = specs().filter(|spec| !matches!(spec, KeySpec::Sm2 | KeySpec::Rsa3072 | KeySpec::Rsa4096));
-    let valid = own.map(|spec| KeyMaterial::generate(spec).expect("random").encode().expose().to_vec());
+    let others = [KeySpec::SymmetricDefault, KeySpec::Rsa3072, KeySpec::Rsa4096];
+    let own = specs().filter(|spec| !others.contains(spec)).map(|spec| KeyMaterial::generate(spec).expect("random"));
+    let symmetric = [Partition::Aws, Partition::AwsCn].map(|of| KeyMaterial::generate_symmetric(of).expect("random"));
+    let valid = own.chain(symmetric).map(|material| material.encode().expose().to_vec());
     Campaign::against("material in its own encoding").inputs(valid).run(|encoded| {
         let Ok(material) = KeyMaterial::decode(&SecretBytes::copy_from(encoded)) else { return };
         assert_eq!(material.encode().expose(), encoded);
@@ -142,6 +145,7 @@ fn signatures() {
         (KeySpec::EccSecgP256k1, SigningAlgorithmSpec::EcdsaSha256),
         (KeySpec::EccNistEdwards25519, SigningAlgorithmSpec::Ed25519Sha512),
         (KeySpec::MlDsa44, SigningAlgorithmSpec::MlDsaShake256),
+        (KeySpec::Sm2, SigningAlgorithmSpec::Sm2dsa),
     ]
     .into_iter()
     .map(|(spec, algorithm)| {
@@ -163,21 +167,20 @@ fn signatures() {
 
 #[test]
 fn what_others_encrypted_agreed_and_encapsulated() {
-    let prepare = |spec, usage| {
-        let key = PreparedKey::new(&KeyMaterial::generate(spec).expect("random"), usage).expect("sound");
-        assert!(algorithms_for(spec, usage) != algorithms_for(KeySpec::Sm2, usage));
-        key
-    };
+    let prepare = |spec, usage| PreparedKey::new(&KeyMaterial::generate(spec).expect("random"), usage).expect("sound");
     let rsa = prepare(KeySpec::Rsa2048, KeyUsageType::EncryptDecrypt);
     let p384 = prepare(KeySpec::EccNistP384, KeyUsageType::KeyAgreement);
     let ml_kem = prepare(KeySpec::MlKem768, KeyUsageType::EncapsulateDecapsulate);
+    let sm2 = prepare(KeySpec::Sm2, KeyUsageType::EncryptDecrypt);
+    let by_sm2 = sm2.encrypt(EncryptionAlgorithmSpec::Sm2pke, MESSAGE).expect("random");
     let encrypted = rsa.encrypt(EncryptionAlgorithmSpec::RsaesOaepSha1, MESSAGE).expect("random");
     let other = PAIRS.iter().find(|(spec, _)| *spec == KeySpec::EccNistP384).expect("made").1.public_key_der.clone();
     let encapsulated = ml_kem.encapsulate(EncapsulationAlgorithmSpec::MlKem).expect("random");
-    let valid = [encrypted.clone(), other, encapsulated.ciphertext];
+    let valid = [encrypted.clone(), by_sm2.clone(), other, encapsulated.ciphertext];
     Campaign::against("what others encrypted, agreed and encapsulated").inputs(valid).words(&DER).run(|bytes| {
         let decrypted = rsa.decrypt(EncryptionAlgorithmSpec::RsaesOaepSha1, bytes);
         assert_eq!(decrypted.is_ok(), bytes == encrypted);
+        assert_eq!(sm2.decrypt(EncryptionAlgorithmSpec::Sm2pke, bytes).is_ok(), bytes == by_sm2);
         if let Ok(secret) = p384.derive_shared_secret(KeyAgreementAlgorithmSpec::Ecdh, bytes) {
             assert_eq!(secret.len(), 48);
         }
@@ -190,7 +193,7 @@ fn what_others_encrypted_agreed_and_encapsulated() {
 #[test]
 fn sealed_forms() {
     let (root, domain_key) = (RootKey::generate().expect("random"), DomainKey::generate().expect("random"));
-    let material = KeyMaterial::generate(KeySpec::SymmetricDefault).expect("random");
+    let material = KeyMaterial::generate_symmetric(Partition::Aws).expect("random");
     let binding =
         MaterialBinding { account: account(), key_id: key_id(), material_id: KeyMaterialId::from_bytes([3; 32]) };
     let here = region("us-east-1");

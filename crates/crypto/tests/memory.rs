@@ -16,7 +16,7 @@ use meridian_crypto::{
 };
 use meridian_model::{
     DataKeyPairSpec, EncapsulationAlgorithmSpec, EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec, KeyId,
-    KeyMaterialId, KeySpec, KeyUsageType, MacAlgorithmSpec, MessageType, SigningAlgorithmSpec, Timestamp,
+    KeyMaterialId, KeySpec, KeyUsageType, MacAlgorithmSpec, MessageType, Partition, SigningAlgorithmSpec, Timestamp,
 };
 use zeroize::Zeroize;
 
@@ -109,13 +109,23 @@ fn a_secret_whose_filling_failed_is_gone() {
 
 #[test]
 fn using_key_material_leaves_no_copy_of_it() {
+    using_leaves_no_copy(Partition::Aws);
+}
+
+#[test]
+fn using_sm4_key_material_leaves_no_copy_of_it() {
+    using_leaves_no_copy(Partition::AwsCn);
+}
+
+fn using_leaves_no_copy(partition: Partition) {
     let _alone = ALONE.lock();
-    let KeyMaterial::Symmetric(material) = KeyMaterial::generate_symmetric().expect("random") else {
-        unreachable!("symmetric was asked for")
-    };
+    let material = KeyMaterial::generate_symmetric(partition).expect("random");
     // HMAC mixes its key with two constants before hashing it; neither mixture may stay behind.
-    let needles = [0, 0x36, 0x5c].map(|mask| Needle::of(material.expose(), mask));
-    let cipher = MaterialCipher::new(&material, KeyId::multi_region([1; 16]), KeyMaterialId::from_bytes([2; 32]));
+    let encoded = material.encode();
+    let needles = [0, 0x36, 0x5c].map(|mask| Needle::of(&encoded.expose()[1..], mask));
+    drop(encoded);
+    let (key_id, material_id) = (KeyId::multi_region([1; 16]), KeyMaterialId::from_bytes([2; 32]));
+    let cipher = MaterialCipher::of(&material, key_id, material_id).expect("symmetric");
     drop(material);
     let context = std::collections::BTreeMap::new();
     let plaintext = SecretBytes::random(64).expect("random");
@@ -155,7 +165,7 @@ fn keys_under_keys_leave_no_copy() {
     let _alone = ALONE.lock();
     let root = RootKey::generate().expect("random");
     let of_root = Needle::of(root.expose_to_seal().expose(), 0);
-    let material = KeyMaterial::generate_symmetric().expect("random");
+    let material = KeyMaterial::generate_symmetric(Partition::Aws).expect("random");
     let of_material = Needle::of(&material.encode().expose()[1..], 0);
     let region = "us-east-1".parse().expect("valid");
     let binding = MaterialBinding {
@@ -206,8 +216,11 @@ fn use_key(key: &PreparedKey) {
         (_, KeyUsageType::GenerateVerifyMac) => {
             key.mac(MacAlgorithmSpec::HmacSha512, b"message").expect("allowed");
         }
-        (_, KeyUsageType::EncryptDecrypt) => {
-            let algorithm = EncryptionAlgorithmSpec::RsaesOaepSha256;
+        (spec, KeyUsageType::EncryptDecrypt) => {
+            let algorithm = match spec {
+                KeySpec::Sm2 => EncryptionAlgorithmSpec::Sm2pke,
+                _ => EncryptionAlgorithmSpec::RsaesOaepSha256,
+            };
             let ciphertext = key.encrypt(algorithm, b"message").expect("encrypts");
             key.decrypt(algorithm, &ciphertext).expect("decrypts");
         }
@@ -234,6 +247,10 @@ fn use_key(key: &PreparedKey) {
         (KeySpec::EccNistP521, _) => {
             key.sign(SigningAlgorithmSpec::EcdsaSha512, MessageType::Raw, b"message").expect("signs");
         }
+        (KeySpec::Sm2, _) => {
+            key.sign(SigningAlgorithmSpec::Sm2dsa, MessageType::Raw, b"message").expect("signs");
+            key.sign(SigningAlgorithmSpec::Sm2dsa, MessageType::Digest, &[1; 32]).expect("signs");
+        }
         (_, KeyUsageType::SignVerify) => {
             key.sign(SigningAlgorithmSpec::EcdsaSha256, MessageType::Raw, b"message").expect("signs");
         }
@@ -254,15 +271,21 @@ fn prepared_keys_leave_no_copy() {
         (KeySpec::EccNistEdwards25519, KeyUsageType::SignVerify),
         (KeySpec::MlDsa87, KeyUsageType::SignVerify),
         (KeySpec::MlKem768, KeyUsageType::EncapsulateDecapsulate),
+        (KeySpec::Sm2, KeyUsageType::SignVerify),
+        (KeySpec::Sm2, KeyUsageType::EncryptDecrypt),
+        (KeySpec::Sm2, KeyUsageType::KeyAgreement),
     ] {
         let material = KeyMaterial::generate(spec).expect("random");
         let encoded = material.encode();
         let mut secret = match spec {
             KeySpec::Rsa2048 => encoded.expose()[720..752].to_vec(), // within the second prime
             KeySpec::MlKem768 => encoded.expose()[1..33].to_vec(),   // d; z is kept elsewhere
+            KeySpec::Sm2 => in_montgomery_form(&encoded.expose()[1..]),
             _ => encoded.expose()[1..].to_vec(),
         };
+        let encoded_form = Needle::of(&encoded.expose()[1..33], 0);
         drop(encoded);
+        zeroize::zeroize_stack::<65_536>(); // of what finding out the form left there
         // Engines keep integers as limbs, the least significant first.
         let as_bytes = Needle::of(&secret, 0);
         secret.reverse();
@@ -279,8 +302,18 @@ fn prepared_keys_leave_no_copy() {
         assert_eq!(count() == 0, usage == KeyUsageType::GenerateVerifyMac, "{spec} for {usage}");
         use_key(&key);
         drop(key);
-        assert_eq!(count(), 0, "{spec} for {usage}");
+        assert_eq!((count(), encoded_form.count()), (0, 0), "{spec} for {usage}");
     }
+}
+
+/// `sm2` keeps a scalar multiplied by 2^256, modulo the order.
+#[inline(never)]
+fn in_montgomery_form(scalar: &[u8]) -> Vec<u8> {
+    use sm2::elliptic_curve::PrimeField;
+    let scalar: [u8; 32] = scalar.try_into().expect("32 bytes");
+    let mut product = sm2::Scalar::from_repr(scalar.into()).expect("in range");
+    (0..256).for_each(|_| product += product);
+    product.to_repr().to_vec()
 }
 
 #[test]

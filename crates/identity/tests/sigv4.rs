@@ -45,7 +45,7 @@ fn signed() -> Parts {
 }
 
 fn verifier() -> Verifier<DevCredentials> {
-    Verifier::new(DevCredentials::danger_well_known(Partition::Aws))
+    Verifier::new(DevCredentials::danger_well_known())
 }
 
 fn verify_at(parts: &Parts, body: &[u8], now: Timestamp) -> Result<Verified, SignatureError> {
@@ -313,7 +313,7 @@ fn the_query_protocol_names_refusals_differently() {
 struct Rotating(Mutex<&'static str>);
 
 impl CredentialStore for Shared {
-    fn lookup(&self, access_key_id: &str) -> Option<AccessKey> {
+    fn lookup(&self, access_key_id: &str, _: &Region) -> Option<AccessKey> {
         let account = "111122223333".parse().expect("valid");
         let caller = Arc::new(Caller::root(Partition::Aws, account, access_key_id));
         Some(AccessKey { secret: (*self.0.0.lock().expect("not poisoned")).into(), caller })

@@ -99,6 +99,18 @@ impl Region {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The partition that AWS has Regions of such a name in. A node's own is configured, and may be another.
+    #[must_use]
+    pub fn usual_partition(&self) -> Partition {
+        if self.0.starts_with("cn-") {
+            Partition::AwsCn
+        } else if self.0.starts_with("us-gov-") {
+            Partition::AwsUsGov
+        } else {
+            Partition::Aws
+        }
+    }
 }
 
 impl FromStr for Region {

@@ -8,12 +8,13 @@ use meridian_model::shapes::{
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextRequest,
     GenerateDataKeyPairWithoutPlaintextResponse,
 };
-use meridian_model::{Blob, DataKeyPairSpec, ErrorCode, Response, ServiceError};
+use meridian_model::{Blob, DataKeyPairSpec, ErrorCode, Partition, Response, ServiceError};
 use meridian_policy::{Action, action};
 
 use crate::access::{Access, check_grant_tokens};
 use crate::cryptography::{Context, Sealer, refuse_recipient, to_blob};
 use crate::key_ring::{KeyRing, log_internal};
+use crate::keys::has_sm2;
 use crate::work::{Work, check_dry_run};
 
 /// `GenerateDataKeyPair`
@@ -23,7 +24,7 @@ pub(crate) fn generate(
     request: &GenerateDataKeyPairRequest,
 ) -> Result<Work, ServiceError> {
     check_grant_tokens(&request.grant_tokens)?;
-    check_spec(request.key_pair_spec)?;
+    check_spec(request.key_pair_spec, access.state.partition())?;
     refuse_recipient(request.recipient.is_some())?;
     let sealer = Sealer::for_data_keys::<action::GenerateDataKeyPair>(access, ring, &request.key_id)?;
     check_dry_run(request.dry_run)?;
@@ -49,7 +50,7 @@ pub(crate) fn generate_without_plaintext(
     request: &GenerateDataKeyPairWithoutPlaintextRequest,
 ) -> Result<Work, ServiceError> {
     check_grant_tokens(&request.grant_tokens)?;
-    check_spec(request.key_pair_spec)?;
+    check_spec(request.key_pair_spec, access.state.partition())?;
     let sealer = Sealer::for_data_keys::<action::GenerateDataKeyPairWithoutPlaintext>(access, ring, &request.key_id)?;
     check_dry_run(request.dry_run)?;
     let spec = request.key_pair_spec;
@@ -80,8 +81,8 @@ fn new_pair<A: Action + Send + 'static>(
     Work::NewKey(data_key_pair::key_spec(spec), Box::new(seal))
 }
 
-fn check_spec(spec: DataKeyPairSpec) -> Result<(), ServiceError> {
-    if spec == DataKeyPairSpec::Sm2 {
+fn check_spec(spec: DataKeyPairSpec, partition: Partition) -> Result<(), ServiceError> {
+    if spec == DataKeyPairSpec::Sm2 && !has_sm2(partition) {
         let message = "The key pair spec SM2 is not supported in this Region.";
         return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
     }

@@ -66,12 +66,9 @@ impl KeyRing {
         if let Some(cipher) = self.ciphers.get(slot) {
             return Ok(cipher);
         }
-        match self.opened(allowed, state, key, material_id)? {
-            KeyMaterial::Symmetric(bytes) => {
-                Ok(self.ciphers.put(slot, MaterialCipher::new(&bytes, key.key_id, material_id)))
-            }
-            _ => Err(ServiceError::internal()),
-        }
+        let material = self.opened(allowed, state, key, material_id)?;
+        let cipher = MaterialCipher::of(&material, key.key_id, material_id).ok_or_else(ServiceError::internal)?;
+        Ok(self.ciphers.put(slot, cipher))
     }
 
     /// The HMAC key or private key of `key`, ready for its usage. Blocks for about a millisecond with RSA if it was not
@@ -110,10 +107,10 @@ impl KeyRing {
         self.open_material(state, &binding, &row.sealed)
     }
 
-    /// A new version of the material of a symmetric encryption key, sealed by the newest domain key.
+    /// A new version of the material of a symmetric encryption key of this Region's partition, sealed by the newest domain key.
     pub(crate) fn new_version(&self, state: &RegionState, key: &KeyRecord) -> Result<NewMaterial, ServiceError> {
-        let material =
-            KeyMaterial::generate_symmetric(state.partition()).map_err(log_internal("generating key material"))?;
+        let material = KeyMaterial::generate_symmetric(state.partition());
+        let material = material.map_err(log_internal("generating key material"))?;
         self.new_material(state, key.account, key.key_id, &material)
     }
 
@@ -278,7 +275,10 @@ mod tests {
         fn create(&mut self, spec: KeySpec, usage: KeyUsageType) {
             let account: AccountId = "111122223333".parse().expect("valid");
             let key_id = random::single_region_key_id().expect("random");
-            let material = KeyMaterial::generate(spec).expect("random");
+            let material = match spec {
+                KeySpec::SymmetricDefault => KeyMaterial::generate_symmetric(Partition::Aws).expect("random"),
+                _ => KeyMaterial::generate(spec).expect("random"),
+            };
             let material = self.ring.new_material(&self.state, account, key_id, &material).expect("sealed");
             self.run(Op::CreateKey(CreateKey {
                 key_id,

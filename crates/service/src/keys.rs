@@ -12,7 +12,8 @@ use meridian_model::shapes::{
     UpdateKeyDescriptionResponse,
 };
 use meridian_model::{
-    ErrorCode, KeyId, KeyManagerType, KeySpec, KeyState, KeyUsageType, OriginType, Region, Response, ServiceError,
+    ErrorCode, KeyId, KeyManagerType, KeySpec, KeyState, KeyUsageType, OriginType, Partition, Region, Response,
+    ServiceError,
 };
 use meridian_policy::{action, document};
 use meridian_state::command::CreateKey;
@@ -27,8 +28,8 @@ use crate::writes::Plan;
 const DEFAULT_WINDOW_DAYS: u32 = 30;
 
 /// Checks everything in a `CreateKey` request; gives the spec of the material that it needs.
-pub(crate) fn check_creation(request: &CreateKeyRequest) -> Result<KeySpec, ServiceError> {
-    let (spec, _) = spec_and_usage(request)?;
+pub(crate) fn check_creation(request: &CreateKeyRequest, partition: Partition) -> Result<KeySpec, ServiceError> {
+    let (spec, _) = spec_and_usage(request, partition)?;
     check_supported(request)?;
     request.policy.as_deref().map(document::validate).transpose()?;
     tag_map(request.tags.clone())?;
@@ -42,7 +43,7 @@ pub(crate) fn create(
     request: CreateKeyRequest,
     material: &KeyMaterial,
 ) -> Result<Plan, ServiceError> {
-    let (spec, usage) = spec_and_usage(&request)?;
+    let (spec, usage) = spec_and_usage(&request, access.state.partition())?;
     let tags = tag_map(request.tags)?;
     let key_id = new_key_id(request.multi_region.unwrap_or(false))?;
     let material = ring.new_material(&access.state, access.account(), key_id, material)?;
@@ -66,7 +67,7 @@ fn new_key_id(multi_region: bool) -> Result<KeyId, ServiceError> {
 }
 
 /// The spec and usage that a request asks for; only symmetric encryption keys have a default usage.
-fn spec_and_usage(request: &CreateKeyRequest) -> Result<(KeySpec, KeyUsageType), ServiceError> {
+fn spec_and_usage(request: &CreateKeyRequest, partition: Partition) -> Result<(KeySpec, KeyUsageType), ServiceError> {
     let spec = match (request.key_spec, request.customer_master_key_spec) {
         (Some(_), Some(_)) => {
             return Err(validation("You cannot specify KeySpec and CustomerMasterKeySpec in the same request."));
@@ -75,7 +76,7 @@ fn spec_and_usage(request: &CreateKeyRequest) -> Result<(KeySpec, KeyUsageType),
         (None, Some(deprecated)) => deprecated.into(),
         (None, None) => KeySpec::SymmetricDefault,
     };
-    if spec == KeySpec::Sm2 {
+    if spec == KeySpec::Sm2 && !has_sm2(partition) {
         let message = "The key spec SM2 is not supported in this Region.";
         return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
     }
@@ -91,6 +92,11 @@ fn spec_and_usage(request: &CreateKeyRequest) -> Result<(KeySpec, KeyUsageType),
         return Err(validation(format!("KeyUsage {usage} is not compatible with KeySpec {spec}")));
     }
     Ok((spec, usage))
+}
+
+/// Whether keys on the curve SM2 are made in a Region of `partition`.
+pub(crate) fn has_sm2(partition: Partition) -> bool {
+    partition == Partition::AwsCn
 }
 
 /// Refuses what the service does not do yet; it is never faked.

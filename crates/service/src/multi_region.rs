@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use meridian_identity::Caller;
 use meridian_model::shapes::{KeyMetadata, ReplicateKeyRequest, ReplicateKeyResponse};
-use meridian_model::{AccountId, ErrorCode, KeyArn, KeyId, KeyState, MultiRegionKeyType, Region, ServiceError};
+use meridian_model::{
+    AccountId, ErrorCode, KeyArn, KeyId, KeyState, MultiRegionKeyType, Partition, Region, ServiceError,
+};
 use meridian_policy::{action, document};
 use meridian_replication::AskError;
 use meridian_state::command::ReserveReplica;
@@ -46,6 +48,15 @@ pub(crate) enum Question {
         /// The key.
         key_id: KeyId,
     },
+    /// Could a replica of this key of a Region in this partition be made?
+    CanReplicateFrom {
+        /// Partition of the asking Region.
+        partition: Partition,
+        /// Owner of the key.
+        account: AccountId,
+        /// The key.
+        key_id: KeyId,
+    },
 }
 
 type Answer = Result<(), ServiceError>;
@@ -71,7 +82,8 @@ impl Service {
             tags,
         };
         if must_ask(&access.state, &key, allowed.key(), &region)? {
-            self.ask(&region, &Question::CanReplicate { account: key.account, key_id: key.key_id }).await?;
+            let (partition, account, key_id) = (access.state.partition(), key.account, key.key_id);
+            self.ask(&region, &Question::CanReplicateFrom { partition, account, key_id }).await?;
         }
         let replica = replica_metadata(&access.state, &key, &reserve);
         let committed = self.commit(Op::ReserveReplica(reserve)).await?;
@@ -130,6 +142,10 @@ impl Service {
     pub(crate) fn answer_question(&self, payload: &[u8]) -> Bytes {
         let answer: Answer = match postcard::from_bytes(payload) {
             Ok(Question::CanReplicate { account, key_id }) => can_replicate(&self.state(), account, key_id),
+            Ok(Question::CanReplicateFrom { partition, account, key_id }) => {
+                let state = self.state();
+                check_partition(&state, partition).and_then(|()| can_replicate(&state, account, key_id))
+            }
             Ok(Question::CanBecomePrimary { caller, key_id }) => can_become_primary(self.state(), &caller, key_id),
             Err(_) => Err(ServiceError::internal()),
         };
@@ -146,6 +162,15 @@ fn must_ask(state: &RegionState, key: &KeyRecord, arn: &KeyArn, region: &Region)
     };
     // The state machine refuses a Region that holds a key of the set, and resumes one that is reserved.
     Ok(region != here && !set.replicas.contains_key(region))
+}
+
+/// Sets do not cross partitions: accounts and ARNs of one mean nothing in another, and neither do the algorithms of its keys.
+fn check_partition(state: &RegionState, partition: Partition) -> Answer {
+    if state.partition() == partition {
+        return Ok(());
+    }
+    let message = format!("The Region {} is not in the partition {partition}.", state.region());
+    Err(ServiceError::new(ErrorCode::UnsupportedOperation, message))
 }
 
 fn can_replicate(state: &RegionState, account: AccountId, key_id: KeyId) -> Answer {

@@ -20,7 +20,7 @@ use std::thread::{JoinHandle, available_parallelism};
 use std::time::Duration;
 
 use meridian_crypto::{KeyMaterial, process};
-use meridian_model::{ErrorCode, KeySpec, ServiceError};
+use meridian_model::{ErrorCode, KeySpec, Partition, ServiceError};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -102,7 +102,15 @@ impl Workshop {
         receiver.await.map_err(|_| ServiceError::internal())
     }
 
-    /// New material for a key of `spec`.
+    /// New material for a key of `spec` of a Region in `partition`.
+    pub(crate) async fn make_in(&self, partition: Partition, spec: KeySpec) -> Result<KeyMaterial, ServiceError> {
+        if spec == KeySpec::SymmetricDefault {
+            return KeyMaterial::generate_symmetric(partition).map_err(log_internal("generating key material"));
+        }
+        self.make(spec).await
+    }
+
+    /// New material for a key of any `spec` but that of symmetric encryption keys.
     pub(crate) async fn make(&self, spec: KeySpec) -> Result<KeyMaterial, ServiceError> {
         if !RsaStock::keeps(spec) {
             return KeyMaterial::generate(spec).map_err(log_internal("generating key material"));
@@ -180,7 +188,10 @@ mod tests {
         for spec in [KeySpec::Rsa2048, KeySpec::EccNistP256, KeySpec::Hmac224] {
             assert_eq!(workshop.make(spec).await.expect("made").spec(), spec);
         }
-        assert!(workshop.make(KeySpec::Sm2).await.is_err());
+        for (partition, len) in [(Partition::Aws, 32), (Partition::AwsCn, 16)] {
+            let material = workshop.make_in(partition, KeySpec::SymmetricDefault).await.expect("made");
+            assert_eq!((material.spec(), material.encode().len()), (KeySpec::SymmetricDefault, 1 + len));
+        }
     }
 
     #[tokio::test]

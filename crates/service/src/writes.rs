@@ -111,8 +111,9 @@ impl Service {
     async fn plan(&self, access: &mut Access<'_>, request: Request) -> Result<Plan, ServiceError> {
         match request {
             Request::CreateKey(request) => {
-                let spec = keys::check_creation(&request)?;
-                let material = self.workshop().make(spec).await?;
+                let partition = access.state.partition();
+                let spec = keys::check_creation(&request, partition)?;
+                let material = self.workshop().make_in(partition, spec).await?;
                 keys::create(access, self.ring()?, request, &material)
             }
             Request::UpdateKeyDescription(request) => keys::update_description(access, request),

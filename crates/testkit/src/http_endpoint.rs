@@ -7,7 +7,6 @@ use meridian::SystemClock;
 use meridian::endpoint::RegionEndpoint;
 use meridian_audit::Metrics;
 use meridian_identity::{CredentialStore, DevCredentials, Verifier};
-use meridian_model::Partition;
 use meridian_server::{Gateway, Limits, Listener, SharedVerifier};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -23,7 +22,7 @@ impl HttpEndpoint {
     pub(crate) async fn serve(endpoint: Arc<RegionEndpoint>) -> Self {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = socket.local_addr().expect("a bound socket has an address");
-        let store: Arc<dyn CredentialStore> = Arc::new(DevCredentials::danger_well_known(Partition::Aws));
+        let store: Arc<dyn CredentialStore> = Arc::new(DevCredentials::danger_well_known());
         let verifier: SharedVerifier = Arc::new(Verifier::new(store));
         let limits = Limits::default();
         let listener = Listener::new(&limits, None);

@@ -12,7 +12,6 @@ use meridian_model::KeySpec;
 use sm2::dsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
 use sm2::dsa::signature::{Signer, Verifier};
 use sm2::dsa::{Signature, SigningKey, VerifyingKey};
-use sm2::elliptic_curve::CurveGroup;
 use sm2::elliptic_curve::sec1::ToSec1Point;
 use sm2::pkcs8::der::Decode;
 use sm2::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};

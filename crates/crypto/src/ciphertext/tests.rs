@@ -138,14 +138,16 @@ fn a_right_tag_under_a_wrong_commitment_is_refused() {
     let header = CiphertextHeader {
         key_id: cipher.key_id,
         material_id: cipher.material_id,
+        algorithm: cipher.algorithm,
         salt,
         iv,
         commitment: [0; COMMITMENT_LEN],
     };
     let mut blob = Vec::new();
     header.write(&mut blob);
-    let sealed = cipher.message_key(salt).seal(&iv, &associated_data(&blob, &none), b"secret");
-    blob.extend_from_slice(&sealed);
+    let mut sealed = *b"secret";
+    let tag = cipher.message_key(salt).seal_in_place(&iv, &associated_data(&blob, &none), &mut sealed);
+    blob.extend_from_slice(&[&sealed[..], &tag].concat());
     assert_eq!(cipher.decrypt(&blob, &none).map(|_| ()), Err(InvalidCiphertext::NotAuthentic));
 }
 
@@ -225,5 +227,48 @@ proptest! {
         prop_assume!(one != two);
         let blob = cipher_of(1).encrypt(&one, b"x").expect("encrypts");
         prop_assert!(cipher_of(1).decrypt(&blob, &two).is_err());
+    }
+}
+
+fn sm4_cipher() -> MaterialCipher {
+    let material = KeyMaterial::Sm4(Secret::init(|key| *key = [0x11; 16]));
+    MaterialCipher::of(&material, key_id(), KeyMaterialId::from_bytes([0x22; 32])).expect("symmetric")
+}
+
+/// Encrypted under the SM4 material 11.., material id 22.., salt 33.., iv 44.. with the context {"purpose": "test"}; made from
+/// the description of the format by other implementations of HMAC-SHA-256, SM4 and GCM.
+const GOLDEN_SM4: &str = concat!(
+    "4d52440102",
+    "011234abcd12ab34cd56ef1234567890ab",
+    "2222222222222222222222222222222222222222222222222222222222222222",
+    "33333333333333333333333333333333",
+    "444444444444444444444444",
+    "ea2e228a88987383e17979bea8002c111847393e8db7b136b85d606620f796ca",
+    "11e7fac40f8545ebcd1cd080a5920a9421b63f74cad52a654ace70ab",
+);
+
+#[test]
+fn the_sm4_format_stays_as_it_was() {
+    let context = context(&[("purpose", "test")]);
+    let made = sm4_cipher().encrypt_with([0x33; 16], [0x44; 12], &context, b"hello, world");
+    assert_eq!(hex::encode(&made), GOLDEN_SM4);
+    for at in 0..made.len() * 8 {
+        let mut damaged = made.clone();
+        damaged[at / 8] ^= 1 << (at % 8);
+        assert!(sm4_cipher().decrypt(&damaged, &context).is_err(), "bit {at}");
+    }
+    assert_eq!(sm4_cipher().decrypt(&made, &context).expect("authentic").expose(), b"hello, world");
+}
+
+/// The algorithm is that of the material, whatever the blob says.
+#[test]
+fn a_blob_does_not_choose_its_algorithm() {
+    let none = BTreeMap::new();
+    for (cipher, other) in [(cipher_of(0x11), sm4_cipher()), (sm4_cipher(), cipher_of(0x11))] {
+        let mut blob = cipher.encrypt(&none, b"secret").expect("encrypts");
+        assert_eq!(other.decrypt(&blob, &none).map(|_| ()), Err(InvalidCiphertext::NotAuthentic));
+        blob[4] ^= 3;
+        assert_eq!(cipher.decrypt(&blob, &none).map(|_| ()), Err(InvalidCiphertext::NotAuthentic));
+        assert_eq!(other.decrypt(&blob, &none).map(|_| ()), Err(InvalidCiphertext::NotAuthentic));
     }
 }

@@ -5,7 +5,7 @@ use meridian_crypto::algorithms::algorithms;
 use meridian_crypto::{KeyMaterial, PreparedKey, PublicKey, random};
 use meridian_model::{
     EncapsulationAlgorithmSpec, EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec, KeySpec, KeyUsageType, MessageType,
-    SigningAlgorithmSpec,
+    Partition, SigningAlgorithmSpec,
 };
 use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePublicKey};
 use rsa::rand_core::{TryCryptoRng, TryRng};
@@ -141,7 +141,7 @@ fn secp256k1() {
         let theirs = aws::EcdsaKeyPair::generate(&aws::ECDSA_P256K1_SHA256_ASN1_SIGNING).expect("random");
         let pkcs8 = theirs.to_pkcs8v1().expect("PKCS#8");
         let pkcs8 = meridian_crypto::SecretBytes::copy_from(pkcs8.as_ref());
-        let imported = KeyMaterial::import(KeySpec::EccSecgP256k1, &pkcs8).expect("sound");
+        let imported = KeyMaterial::import(KeySpec::EccSecgP256k1, Partition::Aws, &pkcs8).expect("sound");
         let ours = PreparedKey::new(&imported, KeyUsageType::SignVerify).expect("sound");
         let signature = ours.sign(algorithm, MessageType::Raw, MESSAGE).expect("signs");
         let public = aws::UnparsedPublicKey::new(&aws::ECDSA_P256K1_SHA256_ASN1, der_of(&ours));

@@ -6,14 +6,14 @@ use meridian_crypto::algorithms::algorithms;
 use meridian_crypto::{
     DataKeyPair, KeyMaterial, KeyUseError, MaterialError, PreparedKey, PublicKey, SecretBytes, UnsealError,
 };
-use meridian_model::{DataKeyPairSpec, KeySpec, KeyUsageType, MessageType, SigningAlgorithmSpec, WireEnum};
+use meridian_model::{DataKeyPairSpec, KeySpec, KeyUsageType, MessageType, Partition, SigningAlgorithmSpec, WireEnum};
 use rsa::pkcs8::DecodePrivateKey;
 use sha2::{Digest, Sha256, Sha512};
 
 use super::{bytes_of, material, specs};
 
 /// Kind byte and length of every spec. These are a format: they never change.
-const KINDS: [(u8, &str, usize); 16] = [
+const KINDS: [(u8, &str, usize); 18] = [
     (1, "SYMMETRIC_DEFAULT", 32),
     (2, "HMAC_224", 28),
     (3, "HMAC_256", 32),
@@ -30,6 +30,8 @@ const KINDS: [(u8, &str, usize); 16] = [
     (17, "ML_KEM_512", 64),
     (18, "ML_KEM_768", 64),
     (19, "ML_KEM_1024", 64),
+    (20, "SM2", 32),
+    (21, "SYMMETRIC_DEFAULT", 16),
 ];
 
 fn decoded(bytes: &[u8]) -> Result<KeyMaterial, UnsealError> {
@@ -40,7 +42,11 @@ fn decoded(bytes: &[u8]) -> Result<KeyMaterial, UnsealError> {
 fn material_has_one_encoding_for_ever() {
     for (kind, spec, len) in KINDS {
         let spec: KeySpec = spec.parse().expect("a spec");
-        let made = KeyMaterial::generate(spec).expect("random");
+        let made = match kind {
+            1 => KeyMaterial::generate_symmetric(Partition::Aws).expect("random"),
+            21 => KeyMaterial::generate_symmetric(Partition::AwsCn).expect("random"),
+            _ => KeyMaterial::generate(spec).expect("random"),
+        };
         assert_eq!((bytes_of(&made)[0], bytes_of(&made).len()), (kind, 1 + len), "{spec}");
         let encoded = [&[kind][..], &vec![1; len]].concat();
         let material = decoded(&encoded).expect("canonical");
@@ -58,7 +64,7 @@ fn material_has_one_encoding_for_ever() {
         assert!(decoded(&[kind]).is_err());
         assert!(decoded(&[&[kind][..], &[0; 5000]].concat()).is_err());
     }
-    assert_eq!(decoded(&[20; 33]).map(|_| ()), Err(UnsealError::UnknownMaterial { kind: 20, len: 32 }));
+    assert_eq!(decoded(&[22; 33]).map(|_| ()), Err(UnsealError::UnknownMaterial { kind: 22, len: 32 }));
 }
 
 /// The public keys of material whose bytes are all 1: an implementation that changed its mind would lose every key.
@@ -77,6 +83,7 @@ fn material_gives_the_same_public_key_for_ever() {
 #[test]
 fn bytes_that_are_no_key_are_refused() {
     let order_of_p256 = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
+    let order_of_sm2_less_1 = "fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54122";
     let order_of_secp256k1 = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
     for (kind, spec, bytes) in [
         (9, KeySpec::EccNistP256, vec![0; 32]),
@@ -85,6 +92,8 @@ fn bytes_that_are_no_key_are_refused() {
         (11, KeySpec::EccNistP521, vec![0xff; 66]),
         (12, KeySpec::EccSecgP256k1, vec![0; 32]),
         (12, KeySpec::EccSecgP256k1, hex::decode(order_of_secp256k1).expect("hex")),
+        (20, KeySpec::Sm2, vec![0; 32]),
+        (20, KeySpec::Sm2, hex::decode(order_of_sm2_less_1).expect("hex")),
         (6, KeySpec::Rsa2048, vec![0x30; 1200]),
         (7, KeySpec::Rsa3072, bytes_of(&material(KeySpec::Rsa2048))[1..].to_vec()),
     ] {
@@ -99,9 +108,9 @@ fn bytes_that_are_no_key_are_refused() {
 fn public_keys_are_of_their_own_spec_only() {
     let asymmetric: Vec<_> =
         specs().filter_map(|spec| material(spec).public_key_der().expect("sound").map(|der| (spec, der))).collect();
-    assert_eq!(asymmetric.len(), 14);
+    assert_eq!(asymmetric.len(), 15);
     for (spec, der) in &asymmetric {
-        for other in specs().chain([KeySpec::Sm2]) {
+        for other in specs() {
             let parsed = PublicKey::from_der(other, der);
             assert_eq!(parsed.is_ok(), *spec == other, "{spec} as {other}");
         }
@@ -117,20 +126,29 @@ fn public_keys_are_of_their_own_spec_only() {
 fn imports_of_raw_bytes() {
     for (_, spec, len) in &KINDS[..5] {
         let spec: KeySpec = spec.parse().expect("a spec");
-        let import = |len| KeyMaterial::import(spec, &SecretBytes::copy_from(&vec![3; len]));
+        let import = |len| KeyMaterial::import(spec, Partition::Aws, &SecretBytes::copy_from(&vec![3; len]));
         let imported = import(*len).expect("of the right length");
         assert_eq!((imported.spec(), &bytes_of(&imported)[1..]), (spec, &vec![3; *len][..]));
         for wrong in [0, len - 1, len + 1] {
             assert_eq!(import(wrong).map(|_| ()), Err(MaterialError::Malformed(spec)));
         }
     }
+    let sm4 =
+        |len| KeyMaterial::import(KeySpec::SymmetricDefault, Partition::AwsCn, &SecretBytes::copy_from(&vec![3; len]));
+    assert_eq!(bytes_of(&sm4(16).expect("of the right length")), [&[21][..], &[3; 16]].concat());
+    for wrong in [0, 15, 17, 32] {
+        assert_eq!(sm4(wrong).map(|_| ()), Err(MaterialError::Malformed(KeySpec::SymmetricDefault)));
+    }
     for spec in specs().filter(|spec| algorithms(*spec).encryption.is_empty()) {
-        let imported = KeyMaterial::import(spec, &SecretBytes::copy_from(&[1; 31])).map(|_| ());
+        let imported = KeyMaterial::import(spec, Partition::Aws, &SecretBytes::copy_from(&[1; 31])).map(|_| ());
         assert!(imported.is_err(), "{spec}");
     }
     let unsupported = |spec| Err(MaterialError::UnsupportedSpec(spec));
-    for spec in [KeySpec::EccNistEdwards25519, KeySpec::MlDsa44, KeySpec::MlKem768, KeySpec::Sm2] {
-        assert_eq!(KeyMaterial::import(spec, &SecretBytes::copy_from(&[1; 32])).map(|_| ()), unsupported(spec));
+    for spec in [KeySpec::EccNistEdwards25519, KeySpec::MlDsa44, KeySpec::MlKem768] {
+        assert_eq!(
+            KeyMaterial::import(spec, Partition::Aws, &SecretBytes::copy_from(&[1; 32])).map(|_| ()),
+            unsupported(spec)
+        );
     }
 }
 
@@ -141,19 +159,25 @@ fn pair_spec(spec: KeySpec) -> DataKeyPairSpec {
 /// A data key pair is imported again: what one function writes the other reads, and both halves belong together.
 #[test]
 fn imports_of_private_keys() {
-    let importable =
-        [KeySpec::Rsa2048, KeySpec::EccNistP256, KeySpec::EccNistP384, KeySpec::EccNistP521, KeySpec::EccSecgP256k1];
+    let importable = [
+        KeySpec::Rsa2048,
+        KeySpec::EccNistP256,
+        KeySpec::EccNistP384,
+        KeySpec::EccNistP521,
+        KeySpec::EccSecgP256k1,
+        KeySpec::Sm2,
+    ];
     for spec in importable {
         let pair = DataKeyPair::generate(pair_spec(spec)).expect("random");
-        let imported = KeyMaterial::import(spec, &pair.private_key_pkcs8).expect("sound");
+        let imported = KeyMaterial::import(spec, Partition::Aws, &pair.private_key_pkcs8).expect("sound");
         assert_eq!(imported.public_key_der(), Ok(Some(pair.public_key_der.clone())));
         for other in importable.into_iter().filter(|other| *other != spec) {
-            let refused = KeyMaterial::import(other, &pair.private_key_pkcs8).map(|_| ());
+            let refused = KeyMaterial::import(other, Partition::Aws, &pair.private_key_pkcs8).map(|_| ());
             assert_eq!(refused, Err(MaterialError::Malformed(other)), "{spec} as {other}");
         }
         let der = pair.private_key_pkcs8.expose();
         for damaged in [&der[..der.len() - 1], &[der, &[0]].concat(), &[]] {
-            let refused = KeyMaterial::import(spec, &SecretBytes::copy_from(damaged)).map(|_| ());
+            let refused = KeyMaterial::import(spec, Partition::Aws, &SecretBytes::copy_from(damaged)).map(|_| ());
             assert_eq!(refused, Err(MaterialError::Malformed(spec)), "{spec}");
         }
     }
@@ -167,10 +191,6 @@ fn data_key_pairs_belong_together() {
         if slow.contains(&spec) {
             continue; // the same code as for 2048 bits; each size is made once elsewhere
         }
-        if spec == DataKeyPairSpec::Sm2 {
-            assert!(matches!(DataKeyPair::generate(spec), Err(MaterialError::UnsupportedSpec(KeySpec::Sm2))));
-            continue;
-        }
         let pair = DataKeyPair::generate(spec).expect("random");
         let private = pair.private_key_pkcs8.expose();
         let public_of_private = match spec {
@@ -183,7 +203,7 @@ fn data_key_pairs_belong_together() {
             DataKeyPairSpec::MlKem1024 => ml_kem_public::<ml_kem::MlKem1024>(private),
             _ => {
                 let spec: KeySpec = text.parse().expect("a key spec");
-                let imported = KeyMaterial::import(spec, &pair.private_key_pkcs8).expect("sound");
+                let imported = KeyMaterial::import(spec, Partition::Aws, &pair.private_key_pkcs8).expect("sound");
                 imported.public_key_der().expect("sound").expect("asymmetric")
             }
         };

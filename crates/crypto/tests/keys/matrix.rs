@@ -4,7 +4,7 @@ use meridian_crypto::algorithms::{algorithms, algorithms_for, max_plaintext_len,
 use meridian_crypto::{KeyMaterial, KeyUseError, MaterialError, PreparedKey};
 use meridian_model::{
     EncapsulationAlgorithmSpec, EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec, KeySpec, KeyUsageType,
-    MacAlgorithmSpec, MessageType, SigningAlgorithmSpec, WireEnum,
+    MacAlgorithmSpec, MessageType, Partition, SigningAlgorithmSpec, WireEnum,
 };
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
@@ -32,7 +32,8 @@ fn the_lists_that_clients_see() {
     assert_eq!(names(algorithms(KeySpec::MlKem512).encapsulation), "ML_KEM");
     assert_eq!(names(algorithms(KeySpec::Hmac384).mac), "HMAC_SHA_384");
     assert_eq!(names(usages(KeySpec::EccNistP384)), "SIGN_VERIFY KEY_AGREEMENT");
-    assert_eq!(names(usages(KeySpec::Sm2)), "");
+    assert_eq!(names(usages(KeySpec::Sm2)), "ENCRYPT_DECRYPT SIGN_VERIFY KEY_AGREEMENT");
+    assert_eq!((signing(KeySpec::Sm2), names(algorithms(KeySpec::Sm2).encryption)), ("SM2DSA".into(), "SM2PKE".into()));
 }
 
 #[test]
@@ -104,10 +105,10 @@ fn all<A: WireEnum>(check: impl Fn(A)) {
 }
 
 #[test]
-fn keys_that_are_not_offered() {
-    let unsupported = Err(MaterialError::UnsupportedSpec(KeySpec::Sm2));
-    assert_eq!(KeyMaterial::generate(KeySpec::Sm2).map(|_| ()), unsupported);
-    let symmetric = KeyMaterial::generate_symmetric().expect("random");
+fn symmetric_encryption_keys_are_made_and_prepared_elsewhere() {
+    let unsupported = Err(MaterialError::UnsupportedSpec(KeySpec::SymmetricDefault));
+    assert_eq!(KeyMaterial::generate(KeySpec::SymmetricDefault).map(|_| ()), unsupported);
+    let symmetric = KeyMaterial::generate_symmetric(Partition::Aws).expect("random");
     let usage = KeyUsageType::EncryptDecrypt;
     let refused = PreparedKey::new(&symmetric, usage).map(|_| ());
     assert_eq!(refused, Err(MaterialError::WrongUsage { spec: KeySpec::SymmetricDefault, usage }));
@@ -132,6 +133,7 @@ fn message_types_of_each_algorithm() {
         ML_DSA_SHAKE_256           ML_DSA_44              ok  no  64
         ML_DSA_SHAKE_256           ML_DSA_65              ok  no  64
         ML_DSA_SHAKE_256           ML_DSA_87              ok  no  64
+        SM2DSA                     SM2                    ok  32  no
     ";
     for row in table.lines().map(str::split_whitespace).map(Iterator::collect::<Vec<_>>).filter(|row| !row.is_empty()) {
         let algorithm: SigningAlgorithmSpec = row[0].parse().expect("an algorithm");

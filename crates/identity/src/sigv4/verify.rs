@@ -86,7 +86,7 @@ impl<S: CredentialStore> Verifier<S> {
         check_signed_headers(parts, authorization.signed_headers)?;
         let credential = Credential::parse(authorization.credential)?;
         let (region, service) = check_scope(credential, &date, accepted)?;
-        let access_key = self.access_key(credential.access_key_id, &parts.headers)?;
+        let access_key = self.access_key(credential.access_key_id, &region, &parts.headers)?;
         let body_hash = hex_sha256(body);
         check_body_hash(&parts.headers, &body_hash)?;
         let request_hash = canonical::request_hash(parts, authorization.signed_headers, &body_hash)?;
@@ -95,11 +95,16 @@ impl<S: CredentialStore> Verifier<S> {
     }
 
     /// The access key, if there is one of that id and the request needs no session token.
-    fn access_key(&self, access_key_id: &str, headers: &HeaderMap) -> Result<AccessKey, SignatureError> {
+    fn access_key(
+        &self,
+        access_key_id: &str,
+        region: &Region,
+        headers: &HeaderMap,
+    ) -> Result<AccessKey, SignatureError> {
         if access_key_id.len() > ACCESS_KEY_ID_LENGTH_MAX || headers.contains_key(AMZ_SECURITY_TOKEN) {
             return Err(SignatureError::UnrecognizedClient);
         }
-        self.store.lookup(access_key_id).ok_or(SignatureError::UnrecognizedClient)
+        self.store.lookup(access_key_id, region).ok_or(SignatureError::UnrecognizedClient)
     }
 
     fn check_signature(

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use futures::future::BoxFuture;
 use meridian_audit::Metrics;
 use meridian_identity::{ClientCredentials, DevCredentials, Verifier, sigv4};
-use meridian_model::{Clock, ErrorCode, Operation, Partition, Region, Request, ServiceError, Timestamp};
+use meridian_model::{Clock, ErrorCode, Operation, Region, Request, ServiceError, Timestamp};
 use meridian_server::{CallContext, Endpoint, Gateway, Limits, Listener, NodeReadiness};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -114,7 +114,7 @@ pub(crate) async fn start(regions: &[&str], limits: Limits) -> Server {
 pub(crate) async fn start_with(regions: &[&str], limits: Limits, tls: Option<Arc<rustls::ServerConfig>>) -> Server {
     let puppets: Vec<_> = regions.iter().map(|region| Puppet::new(region)).collect();
     let endpoints = puppets.iter().map(|puppet| Arc::clone(puppet) as Arc<dyn Endpoint>).collect();
-    let credentials = DevCredentials::danger_well_known(Partition::Aws);
+    let credentials = DevCredentials::danger_well_known();
     let verifier = Arc::new(Verifier::new(Arc::new(credentials) as Arc<dyn meridian_identity::CredentialStore>));
     let metrics = Metrics::new();
     let listener = Listener::new(&limits, tls);
