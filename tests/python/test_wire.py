@@ -117,6 +117,34 @@ def test_a_body_that_is_too_large(wire):
     assert status == 413
 
 
+def test_the_target_alone_says_what_is_asked(wire):
+    """Other services look at the content type; here it is no part of the decision, except where there is no target."""
+    for content_type in ("application/json", "text/plain", "application/x-www-form-urlencoded"):
+        headers = wire.signed("ListKeys", **{"Content-Type": content_type})
+        assert wire.send(headers)[0] == 200, content_type
+    without = {name: value for name, value in wire.signed("ListKeys").items() if name != "X-Amz-Target"}
+    assert wire.refusal(without)[:2] == (400, "UnknownOperationException")
+    other = {**wire.signed("ListKeys"), "X-Amz-Target": "DynamoDB_20120810.ListTables"}
+    assert wire.refusal(other)[:2] == (400, "UnknownOperationException")
+
+
+def test_what_clients_make_of_a_refusal(wire, client_for, kms, key, account):
+    """Code, message, status and request id arrive in botocore, for every way in which the service words a refusal."""
+    stranger = client_for(f"9{account[1:]}")
+    for call, code, has_message in [
+        (lambda: kms.describe_key(KeyId="1234abcd-12ab-34cd-56ef-1234567890ab"), "NotFoundException", True),
+        (lambda: stranger.describe_key(KeyId=key["Arn"]), "AccessDeniedException", True),
+        (lambda: kms.decrypt(CiphertextBlob=b"nonsense"), "InvalidCiphertextException", False),
+        (lambda: kms.encrypt(KeyId=key["Arn"], Plaintext=b"x", DryRun=True), "DryRunOperationException", True),
+    ]:
+        with refused(code) as caught:
+            call()
+        response = caught.value.response
+        assert bool(response["Error"]["Message"]) == has_message, response
+        assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
+        assert uuid.UUID(response["ResponseMetadata"]["RequestId"])
+
+
 def test_other_methods(wire):
     for method in ("GET", "PUT", "DELETE"):
         status, _, _ = wire.send({}, b"", method)

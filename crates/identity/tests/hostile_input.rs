@@ -84,7 +84,7 @@ fn heads_of_requests() {
         let Some(parts) = parts_of(lines) else { return };
         let _ = claimed_service(&parts.headers);
         match verifier.verify(&parts, BODY, NOW, accepted) {
-            Ok(verified) => assert_eq!(verified.caller.arn, "arn:aws:iam::000000000000:user/administrator"),
+            Ok(genuine) => assert_eq!(genuine.caller.arn, "arn:aws:iam::000000000000:user/administrator"),
             Err(error) => {
                 let (code, status) = error.query_code();
                 assert!(!code.is_empty() && (400..500).contains(&status));

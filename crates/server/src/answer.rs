@@ -1,13 +1,14 @@
 //! The answers of the AWS JSON 1.1 protocol, and those that belong to no protocol.
 //!
 //! Every answer to a request of the API carries `x-amzn-RequestId`; `Content-Length` and `Date` are hyper's. A refusal is
-//! `{"__type": <code>, "message": <text>}`, as AWS KMS sends it; codes without a text send no message.
+//! `{"__type": <code>, "message": <text>}`, as AWS KMS sends it, except that it spells the `Message` of a denied access with
+//! a capital letter; clients read both. Codes without a text send no message.
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
-use meridian_model::ServiceError;
+use meridian_model::{ErrorCode, ServiceError};
 
 /// What is sent back.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -19,12 +20,11 @@ pub(crate) fn success(body: Vec<u8>, request_id: &str) -> Answer {
 
 /// A refusal in the JSON protocol.
 pub(crate) fn refusal(error: &ServiceError, request_id: &str) -> Answer {
-    let code = error.code.as_str();
-    let body = if error.message.is_empty() {
-        serde_json::json!({"__type": code})
-    } else {
-        serde_json::json!({"__type": code, "message": error.message})
-    };
+    let mut body = serde_json::json!({"__type": error.code.as_str()});
+    if !error.message.is_empty() {
+        let name = if error.code == ErrorCode::AccessDenied { "Message" } else { "message" };
+        body[name] = error.message.as_str().into();
+    }
     api_answer(status(error), JSON, body.to_string().into(), request_id)
 }
 
@@ -70,3 +70,25 @@ const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1")
 const XML: HeaderValue = HeaderValue::from_static("text/xml");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-cache, no-store, must-revalidate, private");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_denied_access_spells_its_message_as_the_service_does() {
+        for (code, text, body) in [
+            (ErrorCode::NotFound, "no", json!({"__type": "NotFoundException", "message": "no"})),
+            (ErrorCode::AccessDenied, "no", json!({"__type": "AccessDeniedException", "Message": "no"})),
+            (ErrorCode::InvalidCiphertext, "", json!({"__type": "InvalidCiphertextException"})),
+        ] {
+            let answer = refusal(&ServiceError::new(code, text), "id");
+            assert_eq!(answer.status(), 400);
+            let sent = answer.into_body().collect().await.expect("a whole body").to_bytes();
+            assert_eq!(serde_json::from_slice::<Value>(&sent).expect("JSON"), body);
+        }
+    }
+}
