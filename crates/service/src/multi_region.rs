@@ -35,21 +35,21 @@ const CREATION_DEADLINE: Duration = Duration::from_secs(6);
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Question {
     /// Could a replica of this key be made?
-    CanReplicate {
+    Replicate {
         /// Owner of the key.
         account: AccountId,
         /// The key.
         key_id: KeyId,
     },
     /// Could your key become the primary, and may this caller say so in your Region?
-    CanBecomePrimary {
+    BecomePrimary {
         /// Who asks in this Region.
         caller: Caller,
         /// The key.
         key_id: KeyId,
     },
     /// Could a replica of this key of a Region in this partition be made?
-    CanReplicateFrom {
+    ReplicateFrom {
         /// Partition of the asking Region.
         partition: Partition,
         /// Owner of the key.
@@ -83,7 +83,7 @@ impl Service {
         };
         if must_ask(&access.state, &key, allowed.key(), &region)? {
             let (partition, account, key_id) = (access.state.partition(), key.account, key.key_id);
-            self.ask(&region, &Question::CanReplicateFrom { partition, account, key_id }).await?;
+            self.ask(&region, &Question::ReplicateFrom { partition, account, key_id }).await?;
         }
         let replica = replica_metadata(&access.state, &key, &reserve);
         let committed = self.commit(Op::ReserveReplica(reserve)).await?;
@@ -141,12 +141,12 @@ impl Service {
     /// Answers a question of another Region; runs on the leader.
     pub(crate) fn answer_question(&self, payload: &[u8]) -> Bytes {
         let answer: Answer = match postcard::from_bytes(payload) {
-            Ok(Question::CanReplicate { account, key_id }) => can_replicate(&self.state(), account, key_id),
-            Ok(Question::CanReplicateFrom { partition, account, key_id }) => {
+            Ok(Question::Replicate { account, key_id }) => can_replicate(&self.state(), account, key_id),
+            Ok(Question::ReplicateFrom { partition, account, key_id }) => {
                 let state = self.state();
                 check_partition(&state, partition).and_then(|()| can_replicate(&state, account, key_id))
             }
-            Ok(Question::CanBecomePrimary { caller, key_id }) => can_become_primary(self.state(), &caller, key_id),
+            Ok(Question::BecomePrimary { caller, key_id }) => can_become_primary(self.state(), &caller, key_id),
             Err(_) => Err(ServiceError::internal()),
         };
         postcard::to_stdvec(&answer).expect("answers hold nothing that postcard cannot encode").into()

@@ -63,7 +63,7 @@ impl Service {
         if !is_under_way(&key, &region) {
             primary_region::check(&access.state, &key, &region)?;
             let caller = access.caller.clone();
-            self.ask(&region, &Question::CanBecomePrimary { caller, key_id: key.key_id }).await?;
+            self.ask(&region, &Question::BecomePrimary { caller, key_id: key.key_id }).await?;
         }
         let recorded = RecordedRequest { caller: access.caller.clone(), origin: origin.clone(), at: self.now() };
         let update = UpdatePrimaryRegion { key_id: key.key_id, region, request: recorded.encode() };
