@@ -13,6 +13,7 @@ STATES = ("Enabled", "Disabled", "PendingDeletion", "PendingReplicaDeletion")
 MATRIX = """
     CancelKeyDeletion                    not_pending  not_pending  ok       ok
     CreateAlias                          ok           ok           pending  pending
+    CreateGrant                          ok           disabled     pending  pending
     Decapsulate                          ok           disabled     pending  pending
     Decrypt                              ok           disabled     pending  pending
     DecryptWithRsa                       ok           disabled     pending  pending
@@ -31,10 +32,12 @@ MATRIX = """
     GenerateDataKeyPairWithoutPlaintext  ok           disabled     pending  pending
     GenerateDataKeyWithoutPlaintext      ok           disabled     pending  pending
     GenerateMac                          ok           disabled     pending  pending
+    GetKeyLastUsage                      ok           ok           ok       ok
     GetKeyPolicy                         ok           ok           ok       ok
     GetKeyRotationStatus                 ok           ok           ok       ok
     GetPublicKey                         ok           disabled     pending  pending
     ListAliases                          ok           ok           ok       ok
+    ListGrants                           ok           ok           ok       ok
     ListKeyPolicies                      ok           ok           ok       ok
     ListKeyRotations                     ok           ok           ok       ok
     ListResourceTags                     ok           ok           ok       ok
@@ -42,6 +45,8 @@ MATRIX = """
     ReEncryptFrom                        ok           disabled     pending  pending
     ReEncryptTo                          ok           disabled     pending  pending
     ReplicateKey                         ok           disabled     pending  pending
+    RetireGrant                          ok           ok           ok       ok
+    RevokeGrant                          ok           ok           ok       ok
     RotateKeyOnDemand                    ok           disabled     pending  pending
     ScheduleKeyDeletion                  ok           ok           pending  pending
     Sign                                 ok           disabled     pending  pending
@@ -123,6 +128,9 @@ class Subject:
         kms.create_alias(AliasName="alias/beside", TargetKeyId=self.beside)
         self.blob = self.made(spec, usage)
         self.blob_beside = kms.encrypt(KeyId=self.beside, Plaintext=b"beside")["CiphertextBlob"]
+        self.grantee = f"arn:aws:iam::{self.arn.split(':')[4]}:root"
+        grant = kms.create_grant(KeyId=self.arn, GranteePrincipal=self.grantee, Operations=["DescribeKey"])
+        self.grant_id = grant["GrantId"]
         self.policy = json.dumps(json.loads(kms.get_key_policy(KeyId=self.arn)["Policy"]))
 
     def made(self, spec, usage):
@@ -157,6 +165,9 @@ class Subject:
     def CreateAlias(self):
         self.kms.create_alias(AliasName="alias/another", TargetKeyId=self.arn)
 
+    def CreateGrant(self):
+        self.kms.create_grant(KeyId=self.arn, GranteePrincipal=self.grantee, Operations=["RetireGrant"])
+
     def Decrypt(self):
         assert self.kms.decrypt(CiphertextBlob=self.blob)["Plaintext"] == b"subject"
 
@@ -187,6 +198,9 @@ class Subject:
     def GenerateDataKeyWithoutPlaintext(self):
         self.kms.generate_data_key_without_plaintext(KeyId=self.arn, KeySpec="AES_256")
 
+    def GetKeyLastUsage(self):
+        assert self.kms.get_key_last_usage(KeyId=self.arn)["TrackingStartDate"]
+
     def GetKeyPolicy(self):
         assert json.loads(self.kms.get_key_policy(KeyId=self.arn)["Policy"])
 
@@ -195,6 +209,9 @@ class Subject:
 
     def ListAliases(self):
         assert len(self.kms.list_aliases(KeyId=self.arn)["Aliases"]) == 1
+
+    def ListGrants(self):
+        assert len(self.kms.list_grants(KeyId=self.arn)["Grants"]) == 1
 
     def ListKeyPolicies(self):
         assert self.kms.list_key_policies(KeyId=self.arn)["PolicyNames"] == ["default"]
@@ -219,6 +236,12 @@ class Subject:
 
     def RotateKeyOnDemand(self):
         self.kms.rotate_key_on_demand(KeyId=self.arn)
+
+    def RetireGrant(self):
+        self.kms.retire_grant(KeyId=self.arn, GrantId=self.grant_id)
+
+    def RevokeGrant(self):
+        self.kms.revoke_grant(KeyId=self.arn, GrantId=self.grant_id)
 
     def ScheduleKeyDeletion(self):
         self.kms.schedule_key_deletion(KeyId=self.arn, PendingWindowInDays=7)

@@ -224,6 +224,8 @@ impl LocalCluster {
 
     /// Stops every node cleanly.
     pub async fn shutdown(mut self) {
+        // First everybody's uses of keys, as long as there are leaders to take them in.
+        futures::future::join_all(self.nodes.values().map(|node| node.service().flush_usage())).await;
         let nodes = std::mem::take(&mut self.nodes);
         futures::future::join_all(nodes.into_values().map(Node::shutdown_with_region)).await;
         close(self.workshop).await;

@@ -151,6 +151,7 @@ impl Node {
     /// Hands over what the node leads, and stops cleanly.
     pub async fn shutdown(self) {
         self.schedule.abort();
+        self.service.flush_usage().await;
         self.replicator.shutdown().await;
         self.group.shutdown().await;
         self.finish().await;

@@ -93,7 +93,7 @@ async fn forwarded_together_each_request_gets_its_own_answer_and_waits_for_no_ot
     let follower = cluster.group(cluster.ids().into_iter().find(|node| *node != leader).unwrap());
     let mut leadership = follower.leadership();
     tokio::time::timeout(PATIENCE, leadership.wait_for(|now| now.leader == Some(leader))).await.unwrap().unwrap();
-    let send = |name: &str, number: u32| {
+    let dispatch = |name: &str, number: u32| {
         let (group, body) = (follower.clone(), Bytes::from(format!("{name} {number}")));
         tokio::spawn(async move { (group.forward(body.clone()).await, body) })
     };
@@ -101,9 +101,9 @@ async fn forwarded_together_each_request_gets_its_own_answer_and_waits_for_no_ot
     let (mut slow, mut quick) = (Vec::new(), Vec::new());
     for number in 0..100 {
         if number % 7 == 0 {
-            slow.push(send("slow", number));
+            slow.push(dispatch("slow", number));
         } else {
-            quick.push(send("quick", number));
+            quick.push(dispatch("quick", number));
         }
     }
     for request in quick {

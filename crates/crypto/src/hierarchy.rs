@@ -10,6 +10,7 @@ use meridian_model::{AccountId, KeyId, KeyMaterialId, Region, Timestamp};
 
 use crate::aead::{AeadKey, KEY_LEN, NotAuthentic};
 use crate::canonical::Canonical;
+use crate::grant_token::GrantTokenKey;
 use crate::mac::MacKey;
 use crate::material::KeyMaterial;
 use crate::random::{self, RandomError};
@@ -77,6 +78,13 @@ impl RootKey {
     #[must_use]
     pub fn check_value(&self) -> [u8; 32] {
         *kdf::derive(&MacKey::new(self.0.expose()), labels::ROOT_KEY_CHECK, &[])
+    }
+
+    /// The key that authenticates the grant tokens of `region`; the same on each of its nodes.
+    #[must_use]
+    pub fn grant_token_key(&self, region: &Region) -> GrantTokenKey {
+        let root = MacKey::new(self.0.expose());
+        GrantTokenKey::new(&kdf::derive(&root, labels::GRANT_TOKEN_KEY, region.as_str().as_bytes()))
     }
 
     /// Wraps `key` for the Raft log of `region`.

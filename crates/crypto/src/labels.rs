@@ -35,6 +35,11 @@ pub(crate) const DOMAIN_KEY_WRAPPING: &[u8] = b"meridian domain key wrapping v1"
 /// Key derivation: the value by which a kept root key shows that it is undamaged.
 pub(crate) const ROOT_KEY_CHECK: &[u8] = b"meridian root key check v1";
 
+/// Key derivation: the key under which a Region authenticates its grant tokens.
+pub(crate) const GRANT_TOKEN_KEY: &[u8] = b"meridian grant token key v1";
+/// Authenticated text: a grant token.
+pub(crate) const GRANT_TOKEN: &[u8] = b"meridian grant token v1";
+
 /// Associated data: a domain key wrapped by a root key.
 pub(crate) const WRAPPED_DOMAIN_KEY: &[u8] = b"meridian wrapped domain key v1";
 /// Associated data: key material sealed by a domain key.

@@ -17,6 +17,7 @@
 //! | [`key_errors`] | why key material is refused, why a key does not do what it was asked for |
 //! | [`sealed`] | the forms in which key bytes may be stored |
 //! | [`ciphertext`] | the self-describing ciphertext blob of symmetric encryption keys |
+//! | [`grant_token`] | tokens that name a grant and cannot be forged |
 //! | [`transport`] | key material on its way to another Region (HPKE with X-Wing) |
 //! | [`region_identity`] | the signature key of a Region |
 //! | [`labels`] | every domain-separation label, in one place |
@@ -28,6 +29,7 @@ mod asymmetric;
 mod canonical;
 pub mod ciphertext;
 pub mod data_key_pair;
+pub mod grant_token;
 pub mod hierarchy;
 mod hmac_key;
 pub mod kdf;
@@ -48,6 +50,7 @@ pub mod transport;
 
 pub use ciphertext::{CiphertextHeader, EncryptError, InvalidCiphertext, MaterialCipher};
 pub use data_key_pair::DataKeyPair;
+pub use grant_token::{GrantToken, GrantTokenKey};
 pub use hierarchy::{DomainKey, MaterialBinding, RootKey, UnsealError};
 pub use key_errors::{KeyUseError, MaterialError};
 pub use locked::{LockingStatus, locking_status};

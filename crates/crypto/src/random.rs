@@ -2,7 +2,7 @@
 //!
 //! It blocks until the system has gathered entropy after boot, and there is no second source to fall back on.
 
-use meridian_model::{KeyId, KeyMaterialId};
+use meridian_model::{GrantId, KeyId, KeyMaterialId};
 use ml_dsa::signature::rand_core::{TryCryptoRng, TryRng};
 
 /// The operating system's generator failed. Nothing that was to be random has been made.
@@ -54,6 +54,14 @@ pub fn multi_region_key_id() -> Result<KeyId, RandomError> {
 /// If the generator fails.
 pub fn key_material_id() -> Result<KeyMaterialId, RandomError> {
     random_bytes().map(KeyMaterialId::from_bytes)
+}
+
+/// A new grant ID.
+///
+/// # Errors
+/// If the generator fails.
+pub fn grant_id() -> Result<GrantId, RandomError> {
+    random_bytes().map(GrantId::from_bytes)
 }
 
 /// The same door for engines that draw for themselves.

@@ -197,6 +197,9 @@ pub struct KeyId {
 }
 
 impl KeyId {
+    /// The lowest of all key IDs.
+    pub const LOWEST: Self = Self { multi_region: false, value: 0 };
+
     /// The single-Region key ID made of 16 random bytes (version and variant bits of RFC 9562 are set here).
     #[must_use]
     pub const fn single_region(random: [u8; 16]) -> Self {
@@ -314,16 +317,7 @@ impl FromStr for KeyMaterialId {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || invalid("key material ID", text);
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() != 64 || !text.bytes().all(is_hex) {
-            return Err(error());
-        }
-        let mut bytes = [0; 32];
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| error())?;
-        }
-        Ok(Self(bytes))
+        hex_32(text).map(Self).ok_or_else(|| invalid("key material ID", text))
     }
 }
 
@@ -336,6 +330,58 @@ impl fmt::Display for KeyMaterialId {
 }
 
 impl fmt::Debug for KeyMaterialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The 32 bytes that 64 lower-case hex digits stand for.
+fn hex_32(text: &str) -> Option<[u8; 32]> {
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if text.len() != 64 || !text.bytes().all(is_hex) {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// The id of a grant, unique within its key: 32 bytes, 64 lower-case hex digits on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GrantId([u8; 32]);
+
+impl GrantId {
+    /// The id that consists of `bytes`.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the id.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl FromStr for GrantId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        hex_32(text).map(Self).ok_or_else(|| invalid("grant ID", text))
+    }
+}
+
+impl fmt::Display for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for GrantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

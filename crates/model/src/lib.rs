@@ -19,7 +19,7 @@ pub use call::{Request, Response};
 pub use clock::Clock;
 pub use enums::*;
 pub use error::{ErrorCode, ServiceError};
-pub use ids::{AccountId, AliasName, KeyArn, KeyId, KeyMaterialId, ParseIdError, Partition, Region};
+pub use ids::{AccountId, AliasName, GrantId, KeyArn, KeyId, KeyMaterialId, ParseIdError, Partition, Region};
 pub use operation::Operation;
 pub use shapes::*;
 pub use time::Timestamp;

@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
-use meridian_identity::Caller;
+use meridian_identity::{Caller, CallerKind};
 use meridian_model::ids::split_kms_arn;
 use meridian_model::{AccountId, AliasName, ErrorCode, KeyArn, KeyId, ServiceError};
-use meridian_policy::{Action, Allowed, Principal, authorize};
+use meridian_policy::action::{CreateGrant, RetireGrant};
+use meridian_policy::{
+    Action, Allowed, GrantTerms, GrantToRetire, Principal, authorize, authorize_grant_creation,
+    authorize_grant_retirement,
+};
 use meridian_state::key_states::Requirement;
-use meridian_state::{KeyRecord, RegionState};
+use meridian_state::{GrantRecord, KeyRecord, RegionState};
+
+use crate::request_facts::RequestFacts;
 
 /// Which identifiers an operation takes (AWS KMS Developer Guide, "Key identifiers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +29,8 @@ pub(crate) enum Forms {
 pub(crate) struct Access<'a> {
     pub(crate) state: Arc<RegionState>,
     pub(crate) caller: &'a Caller,
+    /// What else of the request counts in decisions.
+    facts: RequestFacts<'a>,
     /// The keys that the request was found to be about, for the audit record.
     pub(crate) involved: Vec<KeyArn>,
     /// The request names a version of key material that this state does not know: forged, or newer than the state.
@@ -30,8 +38,8 @@ pub(crate) struct Access<'a> {
 }
 
 impl<'a> Access<'a> {
-    pub(crate) fn new(state: Arc<RegionState>, caller: &'a Caller) -> Self {
-        Self { state, caller, involved: Vec::new(), lacks_version: false }
+    pub(crate) fn new(state: Arc<RegionState>, caller: &'a Caller, facts: RequestFacts<'a>) -> Self {
+        Self { state, caller, facts, involved: Vec::new(), lacks_version: false }
     }
 
     /// The account that the caller acts in.
@@ -45,9 +53,14 @@ impl<'a> Access<'a> {
         identifier: &str,
         forms: Forms,
     ) -> Result<(Arc<KeyRecord>, Allowed<A>), ServiceError> {
-        let key = Arc::clone(self.resolve(identifier, forms)?);
+        let key = self.find(identifier, forms)?;
         let allowed = self.allow(&key)?;
         Ok((key, allowed))
+    }
+
+    /// The key that `identifier` names, whoever asks. Nothing may be told of it before a decision.
+    pub(crate) fn find(&self, identifier: &str, forms: Forms) -> Result<Arc<KeyRecord>, ServiceError> {
+        self.resolve(identifier, forms).map(Arc::clone)
     }
 
     /// As [`Access::key`], for a key whose state must also meet `requirement`.
@@ -64,9 +77,56 @@ impl<'a> Access<'a> {
 
     /// Whether the caller may perform `A` on `key`.
     pub(crate) fn allow<A: Action>(&mut self, key: &KeyRecord) -> Result<Allowed<A>, ServiceError> {
+        let arn = self.involve(key);
+        authorize::<A>(&self.principal(), arn, &self.facts.context::<A>(), self.grants_on(key.key_id))
+    }
+
+    /// Whether the caller may create a grant of `terms` on `key`.
+    pub(crate) fn allow_grant_creation(
+        &mut self,
+        key: &KeyRecord,
+        terms: &GrantTerms,
+    ) -> Result<Allowed<CreateGrant>, ServiceError> {
+        let arn = self.involve(key);
+        let (context, grants) = (self.facts.context::<CreateGrant>(), self.grants_on(key.key_id));
+        authorize_grant_creation(&self.principal(), arn, &context, grants, terms)
+    }
+
+    /// Whether the caller may retire `grant`, which is on `key`.
+    pub(crate) fn allow_grant_retirement(
+        &mut self,
+        key: &KeyRecord,
+        grant: &GrantRecord,
+    ) -> Result<Allowed<RetireGrant>, ServiceError> {
+        let arn = self.involve(key);
+        let to_retire = GrantToRetire { terms: &grant.terms, issuing_account: grant.issuing_account };
+        authorize_grant_retirement(&self.principal(), arn, to_retire)
+    }
+
+    /// The caller, as policies see it.
+    pub(crate) fn principal(&self) -> Principal<'a> {
+        let role_arn = match &self.caller.kind {
+            CallerKind::AssumedRole { role_arn, .. } => Some(role_arn.as_str()),
+            CallerKind::Root | CallerKind::IamUser { .. } => None,
+        };
+        Principal { account: self.caller.account, arn: &self.caller.arn, role_arn, service: None }
+    }
+
+    fn involve(&mut self, key: &KeyRecord) -> KeyArn {
         let arn = self.state.key_arn(key);
         self.involved.push(arn.clone());
-        authorize::<A>(Principal { account: self.caller.account, arn: &self.caller.arn }, arn)
+        arn
+    }
+
+    /// The grants on a key that may be for the caller, those that the request names first. Costs nothing until it is
+    /// asked for the first one.
+    fn grants_on(&self, key_id: KeyId) -> impl Iterator<Item = &GrantTerms> + '_ {
+        let grants = self.state.grants();
+        let named = self.facts.named_grants(key_id).filter_map(move |grant_id| grants.get(key_id, grant_id));
+        let names =
+            std::iter::once_with(|| self.principal().names(self.state.partition()).collect::<Vec<_>>()).flatten();
+        let of_caller = names.flat_map(move |name| grants.of_grantee(key_id, name.into(), None));
+        named.chain(of_caller).map(|grant| &grant.terms)
     }
 
     fn resolve(&self, identifier: &str, forms: Forms) -> Result<&Arc<KeyRecord>, ServiceError> {
@@ -116,14 +176,6 @@ impl<'a> Access<'a> {
         let alias = self.state.alias(account, &parsed).ok_or_else(missing)?;
         self.state.key(alias.target).ok_or_else(missing)
     }
-}
-
-/// Refuses grant tokens: as long as nobody can make a grant, none is valid.
-pub(crate) fn check_grant_tokens(tokens: &[String]) -> Result<(), ServiceError> {
-    if tokens.is_empty() {
-        return Ok(());
-    }
-    Err(ServiceError::new(ErrorCode::InvalidGrantToken, "A grant token in the request is not valid."))
 }
 
 fn invalid_key_id(identifier: &str) -> ServiceError {

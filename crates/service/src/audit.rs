@@ -9,7 +9,8 @@ use meridian_audit::{
     response_elements,
 };
 use meridian_identity::{Caller, CallerKind};
-use meridian_model::{ErrorCode, KeyArn, Operation, Response, ServiceError};
+use meridian_model::{AccountId, ErrorCode, KeyArn, Operation, Response, ServiceError};
+use uuid::Uuid;
 
 use crate::call::Service;
 use crate::primary_region::RequestOrigin;
@@ -53,6 +54,15 @@ pub struct TlsContext {
     pub host_header: Option<String>,
 }
 
+/// What a record tells of a request besides its outcome.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told<'a> {
+    /// The members that may be recorded.
+    pub(crate) parameters: Option<&'a JsonText>,
+    /// Facts that no recorded member shows.
+    pub(crate) additional: Option<&'a JsonText>,
+}
+
 impl Service {
     /// Records a request that was refused before it could be understood.
     ///
@@ -64,18 +74,19 @@ impl Service {
         operation: Operation,
         error: &ServiceError,
     ) -> Result<(), ServiceError> {
-        self.record(context, operation, None, Err(error), &[]).await
+        self.record(context, operation, Told::default(), Err(error), &[]).await.map(drop)
     }
 
-    /// Records one request with its outcome.
+    /// Records one request with its outcome: in the account of the caller and, if it succeeded, in that of every key that
+    /// it was about. Gives the id of the caller's record.
     pub(crate) async fn record(
         &self,
         context: &CallContext,
         operation: Operation,
-        parameters: Option<&JsonText>,
+        told: Told<'_>,
         outcome: Result<&Response, &ServiceError>,
         involved: &[KeyArn],
-    ) -> Result<(), ServiceError> {
+    ) -> Result<Uuid, ServiceError> {
         let state = self.state();
         let resources: Vec<Resource<'_>> = involved.iter().map(resource).collect();
         let elements = outcome.ok().and_then(|response| response_elements(response, involved.last()));
@@ -88,9 +99,9 @@ impl Service {
             source_address: SourceAddress::Ip(context.source_ip),
             user_agent: context.user_agent.as_deref(),
             error: outcome.err(),
-            request_parameters: parameters,
+            request_parameters: told.parameters,
             response_elements: elements.as_ref(),
-            additional_event_data: None,
+            additional_event_data: told.additional,
             request_id: Some(&context.request_id),
             event_id: ids::unique_id(),
             read_only: operation.is_read_only(),
@@ -100,7 +111,14 @@ impl Service {
             service_event_details: None,
             tls: context.tls.as_ref().map(tls_details),
         };
-        self.write_record(&record).await
+        self.write_record(&record).await?;
+        if outcome.is_ok() {
+            for account in other_accounts(context.caller.account, involved) {
+                let copy = AuditRecord { event_id: ids::unique_id(), recipient_account: account, ..record };
+                self.write_record(&copy).await?;
+            }
+        }
+        Ok(record.event_id)
     }
 
     pub(crate) async fn write_record(&self, record: &AuditRecord<'_>) -> Result<(), ServiceError> {
@@ -128,6 +146,13 @@ pub(crate) fn identity(caller: &Caller) -> UserIdentity<'_> {
         session: None,
         invoked_by: None,
     }
+}
+
+/// The accounts other than the caller's that own `keys`, each once; two keys at most are involved.
+fn other_accounts(caller: AccountId, keys: &[KeyArn]) -> impl Iterator<Item = AccountId> + '_ {
+    let is_first = |at: usize, account: AccountId| keys[..at].iter().all(|earlier| earlier.account != account);
+    let owners = keys.iter().map(|key| key.account).enumerate();
+    owners.filter(move |(at, account)| *account != caller && is_first(*at, *account)).map(|(_, account)| account)
 }
 
 pub(crate) fn resource(key: &KeyArn) -> Resource<'static> {

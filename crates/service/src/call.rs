@@ -12,13 +12,15 @@ use meridian_state::RegionState;
 use tokio::time::Instant;
 
 use crate::access::Access;
-use crate::audit::CallContext;
+use crate::audit::{CallContext, Told};
 use crate::key_ring::KeyRing;
+use crate::request_facts::RequestFacts;
 use crate::route::Route;
+use crate::usage::NotedUses;
 use crate::work::Work;
 use crate::workshop::Workshop;
 use crate::writes::unsupported;
-use crate::{cryptography, data_key_pairs, macs, shared_secrets, signatures};
+use crate::{cryptography, data_key_pairs, grants, macs, shared_secrets, signatures};
 
 /// What a node does with cryptography when it has not heard of its leader for too long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -56,6 +58,7 @@ struct Inner {
     trail: Arc<Trail>,
     workshop: Arc<Workshop>,
     replicator: OnceLock<Replicator>,
+    noted_uses: NotedUses,
 }
 
 impl fmt::Debug for Service {
@@ -97,7 +100,16 @@ impl Service {
         trail: Arc<Trail>,
         workshop: Arc<Workshop>,
     ) -> Self {
-        Self(Arc::new(Inner { config, group, ring, clock, trail, workshop, replicator: OnceLock::new() }))
+        Self(Arc::new(Inner {
+            config,
+            group,
+            ring,
+            clock,
+            trail,
+            workshop,
+            replicator: OnceLock::new(),
+            noted_uses: NotedUses::new(),
+        }))
     }
 
     /// Connects the service with the links of its node; once, before the first request.
@@ -127,9 +139,14 @@ impl Service {
     async fn execute_and_record(&self, context: &CallContext, request: Request) -> Result<Response, ServiceError> {
         let operation = request.operation();
         let parameters = meridian_audit::request_parameters(&request);
+        let additional = grants::additional_event_data(&request);
         let mut involved = Vec::new();
         let result = self.execute(context, request, &mut involved).await;
-        self.record(context, operation, parameters.as_ref(), result.as_ref(), &involved).await?;
+        let told = Told { parameters: parameters.as_ref(), additional: additional.as_ref() };
+        let event_id = self.record(context, operation, told, result.as_ref(), &involved).await?;
+        if result.is_ok() {
+            self.note_use(context, operation, &involved, event_id);
+        }
         result
     }
 
@@ -181,7 +198,11 @@ impl Service {
         request: &Request,
         involved: &mut Vec<KeyArn>,
     ) -> (Result<Response, ServiceError>, bool) {
-        let mut access = Access::new(state, &context.caller);
+        let facts = self.ring().and_then(|ring| RequestFacts::of(ring.grant_tokens(), request));
+        let mut access = match facts {
+            Ok(facts) => Access::new(state, &context.caller, facts),
+            Err(error) => return (Err(error), false),
+        };
         let work = self.permit_use(&mut access, request);
         *involved = access.involved;
         let response = match work {
@@ -261,6 +282,10 @@ impl Service {
 
     pub(crate) fn replicator(&self) -> Option<&Replicator> {
         self.0.replicator.get()
+    }
+
+    pub(crate) fn noted_uses(&self) -> &NotedUses {
+        &self.0.noted_uses
     }
 
     pub(crate) fn trail(&self) -> &Trail {

@@ -21,7 +21,7 @@ use meridian_policy::{Action, Allowed, action};
 use meridian_state::KeyRecord;
 use meridian_state::key_states::Requirement;
 
-use crate::access::{Access, Forms, check_grant_tokens};
+use crate::access::{Access, Forms};
 use crate::key_ring::{KeyRing, log_internal};
 use crate::key_use::KeyInUse;
 use crate::keys::validation;
@@ -35,7 +35,6 @@ pub(crate) fn encrypt(
     ring: &Arc<KeyRing>,
     request: &EncryptRequest,
 ) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     let (algorithm, context) = (request.encryption_algorithm, &request.encryption_context);
     let sealer = Sealer::find::<action::Encrypt>(access, ring, &request.key_id, algorithm, context)?;
     sealer.check_len(request.plaintext.len())?;
@@ -53,7 +52,6 @@ pub(crate) fn decrypt(
     ring: &Arc<KeyRing>,
     request: &DecryptRequest,
 ) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     refuse_recipient(request.recipient.is_some())?;
     let source = Source {
         blob: request.ciphertext_blob.as_ref(),
@@ -86,7 +84,6 @@ pub(crate) fn re_encrypt(
     ring: &Arc<KeyRing>,
     request: &ReEncryptRequest,
 ) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     let source = Source {
         blob: request.ciphertext_blob.as_ref(),
         identifier: request.source_key_id.as_deref(),
@@ -127,7 +124,6 @@ pub(crate) fn generate_data_key(
     ring: &Arc<KeyRing>,
     request: &GenerateDataKeyRequest,
 ) -> Result<Response, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     refuse_recipient(request.recipient.is_some())?;
     let len = data_key_len(request.key_spec, request.number_of_bytes)?;
     let sealer = Sealer::for_data_keys::<action::GenerateDataKey>(access, ring, &request.key_id)?;
@@ -149,7 +145,6 @@ pub(crate) fn generate_data_key_without_plaintext(
     ring: &Arc<KeyRing>,
     request: &GenerateDataKeyWithoutPlaintextRequest,
 ) -> Result<Response, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     let len = data_key_len(request.key_spec, request.number_of_bytes)?;
     let sealer = Sealer::for_data_keys::<action::GenerateDataKeyWithoutPlaintext>(access, ring, &request.key_id)?;
     check_dry_run(request.dry_run)?;

@@ -11,7 +11,7 @@ use meridian_model::shapes::{
 use meridian_model::{Blob, DataKeyPairSpec, ErrorCode, Partition, Response, ServiceError};
 use meridian_policy::{Action, action};
 
-use crate::access::{Access, check_grant_tokens};
+use crate::access::Access;
 use crate::cryptography::{Context, Sealer, refuse_recipient, to_blob};
 use crate::key_ring::{KeyRing, log_internal};
 use crate::keys::has_sm2;
@@ -23,7 +23,6 @@ pub(crate) fn generate(
     ring: &Arc<KeyRing>,
     request: &GenerateDataKeyPairRequest,
 ) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     check_spec(request.key_pair_spec, access.state.partition())?;
     refuse_recipient(request.recipient.is_some())?;
     let sealer = Sealer::for_data_keys::<action::GenerateDataKeyPair>(access, ring, &request.key_id)?;
@@ -49,7 +48,6 @@ pub(crate) fn generate_without_plaintext(
     ring: &Arc<KeyRing>,
     request: &GenerateDataKeyPairWithoutPlaintextRequest,
 ) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     check_spec(request.key_pair_spec, access.state.partition())?;
     let sealer = Sealer::for_data_keys::<action::GenerateDataKeyPairWithoutPlaintext>(access, ring, &request.key_id)?;
     check_dry_run(request.dry_run)?;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use meridian_consensus::{ForwardError, ForwardHandler, NodeName};
 use meridian_identity::Caller;
 use meridian_model::{ErrorCode, KeyArn, Operation, Request, Response, ServiceError};
+use meridian_state::UsageRecord;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -41,20 +42,41 @@ impl Forwarding {
 #[async_trait]
 impl ForwardHandler for Forwarding {
     async fn handle(&self, _from: &NodeName, payload: Bytes) -> Bytes {
-        let verdict = match decode(&payload) {
-            Ok((caller, origin, request)) => self.0.write_here(&caller, &origin, request).await,
-            Err(error) => Verdict::Refused(error, Vec::new()),
+        let verdict = match payload.strip_prefix(USAGE_MARK.as_slice()) {
+            Some(uses) => self.take_in_usage(uses).await,
+            None => match decode(&payload) {
+                Ok((caller, origin, request)) => self.0.write_here(&caller, &origin, request).await,
+                Err(error) => Verdict::Refused(error, Vec::new()),
+            },
         };
         let bytes = postcard::to_stdvec(&verdict).expect("verdicts hold nothing that postcard cannot encode");
         Bytes::from(bytes)
     }
 }
 
+impl Forwarding {
+    async fn take_in_usage(&self, uses: &[u8]) -> Verdict {
+        if !self.0.is_leader() {
+            return Verdict::NotLeader;
+        }
+        match postcard::from_bytes(uses) {
+            Ok(uses) => self.0.record_usage(uses).await,
+            Err(error) => Verdict::Refused(unreadable(&error), Vec::new()),
+        }
+    }
+}
+
+/// Begins a payload that holds uses of keys instead of a [`ForwardedCall`]. No call begins so: these would be an account
+/// number that does not end.
+const USAGE_MARK: [u8; 10] = [0xFF; 10];
+
+fn unreadable(error: &postcard::Error) -> ServiceError {
+    tracing::error!(%error, "a forwarded change cannot be read; do all nodes run the same version?");
+    ServiceError::internal()
+}
+
 fn decode(payload: &[u8]) -> Result<(Caller, RequestOrigin, Request), ServiceError> {
-    let call: ForwardedCall = postcard::from_bytes(payload).map_err(|error| {
-        tracing::error!(%error, "a forwarded change cannot be read; do all nodes run the same version?");
-        ServiceError::internal()
-    })?;
+    let call: ForwardedCall = postcard::from_bytes(payload).map_err(|error| unreadable(&error))?;
     let target = format!("TrentService.{}", call.operation);
     let operation = Operation::from_target(&target)
         .ok_or_else(|| ServiceError::new(ErrorCode::UnknownOperation, "The leader does not know this operation."))?;
@@ -116,7 +138,16 @@ impl Service {
             operation: operation.name().to_owned(),
             body: body.to_vec(),
         };
-        let payload = postcard::to_stdvec(&call).expect("calls hold nothing that postcard cannot encode");
+        self.send_to_leader(postcard::to_stdvec(&call).expect("calls hold nothing that postcard cannot encode")).await
+    }
+
+    /// Brings uses of keys to the leader.
+    pub(crate) async fn forward_usage(&self, uses: &[UsageRecord]) -> Result<Verdict, ServiceError> {
+        let payload = postcard::to_extend(uses, USAGE_MARK.to_vec());
+        self.send_to_leader(payload.expect("uses hold nothing that postcard cannot encode")).await
+    }
+
+    async fn send_to_leader(&self, payload: Vec<u8>) -> Result<Verdict, ServiceError> {
         match self.group().forward(payload.into()).await {
             Ok(answer) => postcard::from_bytes(&answer).map_err(|error| {
                 tracing::error!(%error, "the leader's verdict cannot be read; do all nodes run the same version?");

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use lru::LruCache;
 use meridian_crypto::{
-    DomainKey, DomainKeyId, KeyMaterial, MaterialBinding, MaterialCipher, PreparedKey, RootKey, SealedMaterial,
-    WrappedDomainKey, random,
+    DomainKey, DomainKeyId, GrantTokenKey, KeyMaterial, MaterialBinding, MaterialCipher, PreparedKey, RootKey,
+    SealedMaterial, WrappedDomainKey, random,
 };
 use meridian_model::{AccountId, ErrorCode, KeyId, KeyMaterialId, Region, ServiceError, Timestamp};
 use meridian_policy::Allowed;
@@ -29,6 +29,7 @@ const CACHED_KEYS: NonZeroUsize = NonZeroUsize::new(5_000).expect("not zero");
 pub struct KeyRing {
     root_key: RootKey,
     region: Region,
+    grant_tokens: Arc<GrantTokenKey>,
     domain_keys: RwLock<BTreeMap<DomainKeyId, Arc<DomainKey>>>,
     ciphers: Cache<MaterialCipher>,
     keys: Cache<PreparedKey>,
@@ -39,7 +40,13 @@ impl KeyRing {
     #[must_use]
     pub fn new(root_key: RootKey, region: Region) -> Self {
         let (ciphers, keys) = (Cache::new(CACHED_MATERIALS), Cache::new(CACHED_KEYS));
-        Self { root_key, region, domain_keys: RwLock::default(), ciphers, keys }
+        let grant_tokens = Arc::new(root_key.grant_token_key(&region));
+        Self { root_key, region, grant_tokens, domain_keys: RwLock::default(), ciphers, keys }
+    }
+
+    /// What makes and verifies the grant tokens of the Region.
+    pub(crate) fn grant_tokens(&self) -> &Arc<GrantTokenKey> {
+        &self.grant_tokens
     }
 
     /// The current material of `key`, ready to encrypt.
@@ -236,7 +243,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use meridian_model::{KeySpec, KeyState, KeyUsageType, OriginType, Partition};
-    use meridian_policy::{Principal, action, authorize};
+    use meridian_policy::{Principal, RequestContext, action, authorize};
     use meridian_state::command::CreateKey;
     use meridian_state::{Command, Op, apply};
 
@@ -296,8 +303,10 @@ mod tests {
 
         fn key(&self, index: usize) -> (&Arc<KeyRecord>, Allowed<action::Sign>) {
             let key = self.state.key(self.keys[index]).expect("created");
-            let principal = Principal { account: key.account, arn: "arn:aws:iam::111122223333:root" };
-            (key, authorize(principal, self.state.key_arn(key)).expect("the owner"))
+            let arn = "arn:aws:iam::111122223333:root";
+            let principal = Principal { account: key.account, arn, role_arn: None, service: None };
+            let context = RequestContext::default();
+            (key, authorize(&principal, self.state.key_arn(key), &context, []).expect("the owner"))
         }
 
         fn prepare(&self, index: usize) -> Result<Arc<PreparedKey>, ServiceError> {

@@ -3,7 +3,7 @@
 //! One [`Service`] stands on every node. Cryptography and reads run where they arrive, on the newest applied state;
 //! changes go to the leader of the Region, which authorizes them again and proposes one command each.
 //!
-//! Cut by resource: [`keys`], [`aliases`], [`tags`], [`policies`], [`rotation`], [`multi_region`],
+//! Cut by resource: [`keys`], [`aliases`], [`tags`], [`policies`], [`grants`], [`usage`], [`rotation`], [`multi_region`],
 //! [`primary_region`]; cryptography by what it makes:
 //! [`cryptography`], [`data_key_pairs`], [`signatures`], [`macs`], [`shared_secrets`]. What of it takes long is done in the
 //! [`workshop`].
@@ -18,6 +18,7 @@ mod call;
 mod cryptography;
 mod data_key_pairs;
 mod forwarding;
+mod grants;
 mod key_ring;
 mod key_use;
 mod keys;
@@ -28,6 +29,7 @@ mod pages;
 mod policies;
 mod primary_region;
 mod reads;
+mod request_facts;
 mod rotation;
 mod route;
 mod rsa_stock;
@@ -37,6 +39,7 @@ mod shared_secrets;
 mod signatures;
 mod tags;
 mod thread_pool;
+mod usage;
 mod work;
 mod workshop;
 mod writes;

@@ -6,7 +6,7 @@ use meridian_model::shapes::{GenerateMacRequest, GenerateMacResponse, VerifyMacR
 use meridian_model::{KeyUsageType, ServiceError};
 use meridian_policy::action;
 
-use crate::access::{Access, check_grant_tokens};
+use crate::access::Access;
 use crate::key_ring::KeyRing;
 use crate::key_use::KeyInUse;
 use crate::work::{Work, check_dry_run};
@@ -17,7 +17,6 @@ pub(crate) fn generate(
     ring: &Arc<KeyRing>,
     request: &GenerateMacRequest,
 ) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     let usage = KeyUsageType::GenerateVerifyMac;
     let key = KeyInUse::<action::GenerateMac>::find(access, ring, &request.key_id, usage)?;
     let algorithm = request.mac_algorithm;
@@ -33,7 +32,6 @@ pub(crate) fn verify(
     ring: &Arc<KeyRing>,
     request: &VerifyMacRequest,
 ) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     let usage = KeyUsageType::GenerateVerifyMac;
     let key = KeyInUse::<action::VerifyMac>::find(access, ring, &request.key_id, usage)?;
     let algorithm = request.mac_algorithm;

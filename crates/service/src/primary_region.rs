@@ -19,6 +19,7 @@ use crate::access::{Access, Forms};
 use crate::audit::identity;
 use crate::call::Service;
 use crate::multi_region::{Question, unknown_region};
+use crate::request_facts::RequestFacts;
 use crate::writes::Rejected;
 
 /// Where a request came from, for a record that another Region makes of it.
@@ -122,7 +123,7 @@ pub(crate) fn can_become_primary(
     caller: &Caller,
     key_id: KeyId,
 ) -> Result<(), ServiceError> {
-    let mut access = Access::new(state, caller);
+    let mut access = Access::new(state, caller, RequestFacts::default());
     let id = key_id.to_string();
     access.key_in_state::<action::UpdatePrimaryRegion>(&id, Forms::Key, Requirement::Replicable).map(drop)
 }

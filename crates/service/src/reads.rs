@@ -5,8 +5,9 @@ use meridian_model::{ErrorCode, KeyArn, Request, Response, ServiceError};
 use crate::access::Access;
 use crate::audit::CallContext;
 use crate::call::{Service, read_deadline};
+use crate::request_facts::RequestFacts;
 use crate::writes::unsupported;
-use crate::{aliases, keys, policies, rotation, tags};
+use crate::{aliases, grants, keys, policies, rotation, tags};
 
 impl Service {
     /// Answers a read once this node has applied everything that was committed when the read arrived.
@@ -21,8 +22,12 @@ impl Service {
             let message = "The Region has no leader at the moment. Try the request again.";
             ServiceError::new(ErrorCode::KmsInternal, message)
         })?;
-        let mut access = Access::new(self.state(), &context.caller);
-        let response = answer(&mut access, request);
+        let facts = RequestFacts::of(self.ring()?.grant_tokens(), request)?;
+        let mut access = Access::new(self.state(), &context.caller, facts);
+        let response = match request {
+            Request::GetKeyLastUsage(request) => self.last_usage(&mut access, request),
+            request => answer(&mut access, request),
+        };
         *involved = access.involved;
         response
     }
@@ -35,6 +40,8 @@ fn answer(access: &mut Access<'_>, request: &Request) -> Result<Response, Servic
         Request::ListAliases(request) => aliases::list(access, request),
         Request::ListResourceTags(request) => tags::list(access, request),
         Request::GetKeyPolicy(request) => policies::read(access, request),
+        Request::ListGrants(request) => grants::list(access, request),
+        Request::ListRetirableGrants(request) => grants::list_retirable(access, request),
         Request::ListKeyPolicies(request) => policies::list(access, request),
         Request::GetKeyRotationStatus(request) => rotation::status(access, request),
         Request::ListKeyRotations(request) => rotation::list(access, request),

@@ -41,7 +41,10 @@ impl Route {
             | O::ListKeys
             | O::ListAliases
             | O::ListResourceTags
+            | O::GetKeyLastUsage
             | O::GetKeyPolicy
+            | O::ListGrants
+            | O::ListRetirableGrants
             | O::ListKeyPolicies
             | O::GetKeyRotationStatus
             | O::ListKeyRotations => Self::Read,
@@ -57,6 +60,9 @@ impl Route {
             | O::TagResource
             | O::UntagResource
             | O::PutKeyPolicy
+            | O::CreateGrant
+            | O::RetireGrant
+            | O::RevokeGrant
             | O::ReplicateKey
             | O::EnableKeyRotation
             | O::DisableKeyRotation

@@ -27,6 +27,10 @@ const EVENTS_PER_ROUND: usize = 100;
 impl Service {
     /// Runs until the future is dropped.
     pub async fn run_schedule(&self) {
+        tokio::join!(self.run_due_work(), self.run_usage_flush());
+    }
+
+    async fn run_due_work(&self) {
         let mut interval = tokio::time::interval(INTERVAL);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut applied = self.group().applied();
@@ -47,6 +51,9 @@ impl Service {
 
     async fn do_due_work(&self) -> Result<(), Rejected> {
         self.ensure_domain_key().await?;
+        if self.state().usage().tracked_since().is_none() {
+            self.commit(Op::RecordUsage(Vec::new())).await?;
+        }
         if self.state().due(self.now()).any(|due| due.is_done_by_tick()) {
             self.commit(Op::Tick).await?;
         }

@@ -9,7 +9,7 @@ use meridian_model::shapes::{
 use meridian_model::{KeyUsageType, ServiceError};
 use meridian_policy::action;
 
-use crate::access::{Access, check_grant_tokens};
+use crate::access::Access;
 use crate::cryptography::{refuse_recipient, to_blob};
 use crate::key_ring::KeyRing;
 use crate::key_use::KeyInUse;
@@ -21,7 +21,6 @@ pub(crate) fn derive(
     ring: &Arc<KeyRing>,
     request: &DeriveSharedSecretRequest,
 ) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     refuse_recipient(request.recipient.is_some())?;
     let usage = KeyUsageType::KeyAgreement;
     let key = KeyInUse::<action::DeriveSharedSecret>::find(access, ring, &request.key_id, usage)?;
@@ -45,7 +44,6 @@ pub(crate) fn encapsulate(
     ring: &Arc<KeyRing>,
     request: &EncapsulateRequest,
 ) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     let usage = KeyUsageType::EncapsulateDecapsulate;
     let key = KeyInUse::<action::Encapsulate>::find(access, ring, &request.key_id, usage)?;
     let algorithm = request.encapsulation_algorithm;
@@ -66,7 +64,6 @@ pub(crate) fn decapsulate(
     ring: &Arc<KeyRing>,
     request: &DecapsulateRequest,
 ) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     let usage = KeyUsageType::EncapsulateDecapsulate;
     let key = KeyInUse::<action::Decapsulate>::find(access, ring, &request.key_id, usage)?;
     let algorithm = request.encapsulation_algorithm;

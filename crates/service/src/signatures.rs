@@ -11,14 +11,13 @@ use meridian_model::{Blob, ErrorCode, KeySpec, KeyUsageType, MessageType, Servic
 use meridian_policy::{Action, action};
 use meridian_state::key_states::Requirement;
 
-use crate::access::{Access, Forms, check_grant_tokens};
+use crate::access::{Access, Forms};
 use crate::key_ring::KeyRing;
 use crate::key_use::KeyInUse;
 use crate::work::{Work, check_dry_run};
 
 /// `Sign`
 pub(crate) fn sign(access: &mut Access<'_>, ring: &Arc<KeyRing>, request: &SignRequest) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     let key = KeyInUse::<action::Sign>::find(access, ring, &request.key_id, KeyUsageType::SignVerify)?;
     let (algorithm, message_type) = (request.signing_algorithm, request.message_type.unwrap_or(MessageType::Raw));
     key.require(key.algorithms().signing, algorithm)?;
@@ -37,7 +36,6 @@ pub(crate) fn verify(
     ring: &Arc<KeyRing>,
     request: &VerifyRequest,
 ) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     let key = KeyInUse::<action::Verify>::find(access, ring, &request.key_id, KeyUsageType::SignVerify)?;
     let (algorithm, message_type) = (request.signing_algorithm, request.message_type.unwrap_or(MessageType::Raw));
     key.require(key.algorithms().signing, algorithm)?;
@@ -56,7 +54,6 @@ pub(crate) fn get_public_key(
     ring: &Arc<KeyRing>,
     request: &GetPublicKeyRequest,
 ) -> Result<Work, ServiceError> {
-    check_grant_tokens(&request.grant_tokens)?;
     let requirement = Requirement::Usable;
     let (record, allowed) =
         access.key_in_state::<action::GetPublicKey>(&request.key_id, Forms::KeyOrAlias, requirement)?;

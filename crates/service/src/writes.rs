@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::access::Access;
 use crate::call::Service;
 use crate::primary_region::RequestOrigin;
-use crate::{aliases, keys, policies, rotation, tags};
+use crate::request_facts::RequestFacts;
+use crate::{aliases, grants, keys, policies, rotation, tags};
 
 /// A change that may be made: the command, and how to answer once it is committed.
 pub(crate) struct Plan {
@@ -79,7 +80,11 @@ impl Service {
         if !self.is_leader() {
             return Verdict::NotLeader;
         }
-        let mut access = Access::new(self.state(), caller);
+        let facts = self.ring().and_then(|ring| RequestFacts::of_change(ring.grant_tokens(), &request));
+        let mut access = match facts {
+            Ok(facts) => Access::new(self.state(), caller, facts),
+            Err(error) => return Verdict::Refused(error, Vec::new()),
+        };
         let written = match request {
             Request::ReplicateKey(request) => self.replicate_key(&mut access, request).await,
             Request::UpdatePrimaryRegion(request) => self.update_primary_region(&mut access, origin, request).await,
@@ -130,6 +135,9 @@ impl Service {
             Request::EnableKeyRotation(request) => rotation::enable(access, &request),
             Request::DisableKeyRotation(request) => rotation::disable(access, &request),
             Request::RotateKeyOnDemand(request) => rotation::rotate_on_demand(access, self.ring()?, &request),
+            Request::CreateGrant(request) => grants::create(access, self.ring()?, request),
+            Request::RetireGrant(request) => grants::retire(access, self.ring()?, &request),
+            Request::RevokeGrant(request) => grants::revoke(access, &request),
             other => Err(unsupported(&other)),
         }
     }

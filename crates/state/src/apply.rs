@@ -6,10 +6,12 @@ use std::sync::Arc;
 use meridian_model::{KeyId, Region, ServiceError, Timestamp};
 
 use crate::command::{Command, Op};
+use crate::grants::GrantRecord;
 use crate::region_state::RegionState;
 use crate::rows::{Change, KeyRecord, LinkCursor, Meta, Row, RowChange};
 use crate::{
-    aliases, deletion, domain_keys, keys, links, multi_region, policies, primary_region, rotation, schedule, tags,
+    aliases, deletion, domain_keys, grants, keys, links, multi_region, policies, primary_region, rotation, schedule,
+    tags, usage,
 };
 
 /// What a command came to. A refusal is a normal outcome: it changed nothing but the clock.
@@ -22,6 +24,8 @@ pub enum Done {
     Nothing,
     /// The key as the command left it.
     Key(Arc<KeyRecord>),
+    /// The grant that the command made or found.
+    Grant(Arc<GrantRecord>),
 }
 
 /// The outcome of a command and the rows that it changed.
@@ -74,6 +78,9 @@ fn decide(draft: &mut Draft<'_>, op: &Op) -> Outcome {
         Op::DisableKeyRotation(key_id) => rotation::disable(draft, *key_id),
         Op::RotateKey(rotate) => rotation::rotate(draft, rotate),
         Op::UpdatePrimaryRegion(update) => primary_region::update(draft, update),
+        Op::CreateGrant(create) => grants::create(draft, create),
+        Op::EndGrant { key_id, grant_id } => grants::end(draft, *key_id, *grant_id),
+        Op::RecordUsage(uses) => Ok(usage::record(draft, uses)),
     }
 }
 

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use meridian_crypto::{SealedMaterial, WrappedDomainKey};
 use meridian_model::{
-    AccountId, AliasName, KeyId, KeyMaterialId, KeySpec, KeyUsageType, OriginType, Region, RotationType, Timestamp,
+    AccountId, AliasName, GrantId, KeyId, KeyMaterialId, KeySpec, KeyUsageType, OriginType, Region, RotationType,
+    Timestamp,
 };
+use meridian_policy::GrantTerms;
 use serde::{Deserialize, Serialize};
 
 use crate::links::Delivered;
+use crate::usage::UsageRecord;
 
 /// The newest version of the encoding of commands. Each command is written in the oldest version that has it, so that
 /// nodes of an earlier build go on reading whatever they know.
@@ -157,6 +160,17 @@ pub enum Op {
     RotateKey(RotateKey),
     /// Hands the role of the primary of a set to another Region.
     UpdatePrimaryRegion(UpdatePrimaryRegion),
+    /// Makes a grant, or finds the one that a named request made before.
+    CreateGrant(CreateGrant),
+    /// Ends a grant.
+    EndGrant {
+        /// The key.
+        key_id: KeyId,
+        /// The grant.
+        grant_id: GrantId,
+    },
+    /// Takes in the last uses of keys that a node has gathered.
+    RecordUsage(Vec<UsageRecord>),
 }
 
 impl Op {
@@ -184,6 +198,7 @@ impl Op {
             | Self::DisableKeyRotation(_)
             | Self::RotateKey(_)
             | Self::UpdatePrimaryRegion(_) => 2,
+            Self::CreateGrant(_) | Self::EndGrant { .. } | Self::RecordUsage(_) => 2,
         }
     }
 }
@@ -240,6 +255,21 @@ pub struct UpdatePrimaryRegion {
     pub region: Region,
     /// Who asked, for the audit trail of the other Region, as the service writes it down. The state machine does not read it.
     pub request: Vec<u8>,
+}
+
+/// A new grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateGrant {
+    /// The key.
+    pub key_id: KeyId,
+    /// Grant ID, drawn by the leader.
+    pub grant_id: GrantId,
+    /// The name that makes repeated requests one.
+    pub name: Option<String>,
+    /// The account that makes it.
+    pub issuing_account: AccountId,
+    /// What it gives.
+    pub terms: GrantTerms,
 }
 
 /// An alias and the key that it shall name.

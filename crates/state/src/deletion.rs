@@ -46,6 +46,8 @@ pub(crate) fn delete(draft: &mut Draft<'_>, key_id: KeyId) {
     rows.extend(draft.state.rotation(key_id).map(|_| RowId::Rotation(key_id)));
     rows.extend(draft.state.tags(key_id).map(|_| RowId::Tags(key_id)));
     rows.extend(draft.state.policy(key_id).map(|_| RowId::Policy(key_id)));
+    rows.extend(draft.state.grants().of_key(key_id, None).map(|grant| RowId::Grant(key_id, grant.grant_id)));
+    rows.extend(draft.state.usage().last(key_id).map(|_| RowId::Usage(key_id)));
     rows.push(RowId::Key(key_id));
     draft.changes.extend(rows.into_iter().map(Change::Delete));
     let here = draft.state.region().clone();

@@ -12,8 +12,10 @@ use crate::rows::KeyRecord;
 pub enum Requirement {
     /// Works in every state: reading, key policies, grants that end, aliases that go.
     Any,
-    /// Cryptography, CreateGrant, GetPublicKey and UpdatePrimaryRegion: enabled, or enabled and updating.
+    /// Cryptography, GetPublicKey and UpdatePrimaryRegion: enabled, or enabled and updating.
     Usable,
+    /// CreateGrant: as [`Requirement::Usable`], or only the key store of the key is out of reach.
+    Grantable,
     /// ReplicateKey: usable and not just changing its primary.
     Replicable,
     /// EnableKey, DisableKey.
@@ -34,6 +36,7 @@ impl Requirement {
         match self {
             Self::Any => true,
             Self::Usable => matches!(state, S::Enabled | S::Updating),
+            Self::Grantable => matches!(state, S::Enabled | S::Updating | S::Unavailable),
             Self::Replicable => matches!(state, S::Enabled),
             Self::Switchable => matches!(state, S::Enabled | S::Disabled | S::Unavailable),
             Self::Editable => !matches!(state, S::PendingDeletion | S::PendingReplicaDeletion),

@@ -6,6 +6,9 @@ pub const KEYS_PER_ACCOUNT: usize = 100_000;
 /// Customer-made aliases per key.
 pub const ALIASES_PER_KEY: usize = 50;
 
+/// Grants per key, whoever made them.
+pub const GRANTS_PER_KEY: usize = 50_000;
+
 /// User tags per key.
 pub const TAGS_PER_KEY: usize = 50;
 

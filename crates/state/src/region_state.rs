@@ -11,11 +11,13 @@ use meridian_crypto::{DomainKeyId, WrappedDomainKey};
 use meridian_model::{AccountId, AliasName, KeyArn, KeyId, KeyMaterialId, Partition, Region, Timestamp};
 
 use crate::command::DecodeError;
+use crate::grants::GrantTable;
 use crate::rows::{
     AliasRecord, Change, KeyRecord, LinkCursor, MaterialRecord, Meta, OutboxRow, PolicyRecord, RotationRecord, Row,
     RowId, TagsRecord, VersionRecord,
 };
 use crate::schedule::{Due, due_of};
+use crate::usage::UsageTable;
 
 /// Everything that the Raft group of a Region has agreed on.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct RegionState {
     cursors: OrdMap<Region, LinkCursor>,
     versions: OrdMap<(KeyId, KeyMaterialId), Arc<VersionRecord>>,
     rotations: OrdMap<KeyId, Arc<RotationRecord>>,
+    grants: GrantTable,
+    usage: UsageTable,
     // Indexes, derived from the tables above.
     keys_by_account: OrdSet<(AccountId, KeyId)>,
     key_counts: OrdMap<AccountId, usize>,
@@ -59,6 +63,8 @@ impl RegionState {
             cursors: OrdMap::new(),
             versions: OrdMap::new(),
             rotations: OrdMap::new(),
+            grants: GrantTable::default(),
+            usage: UsageTable::default(),
             keys_by_account: OrdSet::new(),
             key_counts: OrdMap::new(),
             aliases_by_key: OrdMap::new(),
@@ -96,6 +102,8 @@ impl RegionState {
             .chain(self.cursors.iter().map(|(region, cursor)| Row::Cursor(region.clone(), cursor.clone())))
             .chain(self.versions.values().cloned().map(Row::Version))
             .chain(self.rotations.values().cloned().map(Row::Rotation))
+            .chain(self.grants.rows().cloned().map(Row::Grant))
+            .chain(self.usage.rows())
             .map(|row| (row.id().encode(), row.encode()))
     }
 
@@ -213,6 +221,18 @@ impl RegionState {
         self.policies.get(&key_id).map(|row| row.policy.as_str())
     }
 
+    /// The grants of all keys.
+    #[must_use]
+    pub fn grants(&self) -> &GrantTable {
+        &self.grants
+    }
+
+    /// The last uses of all keys.
+    #[must_use]
+    pub fn usage(&self) -> &UsageTable {
+        &self.usage
+    }
+
     /// A domain key.
     #[must_use]
     pub fn domain_key(&self, id: DomainKeyId) -> Option<&Arc<WrappedDomainKey>> {
@@ -306,6 +326,9 @@ impl RegionState {
             Row::Version(row) => self.rescheduling(row.key_id, |state| {
                 state.versions.insert((row.key_id, row.material_id), row);
             }),
+            Row::Grant(row) => self.grants.put(row),
+            Row::UsageTracking(since) => self.usage.set_tracked_since(Some(since)),
+            Row::Usage(row) => self.usage.put(row),
             Row::Rotation(row) => self.rescheduling(row.key_id, |state| {
                 state.rotations.insert(row.key_id, row);
             }),
@@ -338,6 +361,9 @@ impl RegionState {
             RowId::Version(key_id, material_id) => self.rescheduling(*key_id, |state| {
                 state.versions.remove(&(*key_id, *material_id));
             }),
+            RowId::Grant(key_id, grant_id) => self.grants.delete(*key_id, *grant_id),
+            RowId::UsageTracking => self.usage.set_tracked_since(None),
+            RowId::Usage(key_id) => self.usage.delete(*key_id),
             RowId::Rotation(key_id) => self.rescheduling(*key_id, |state| {
                 state.rotations.remove(key_id);
             }),

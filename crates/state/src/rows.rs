@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use meridian_crypto::{DomainKeyId, SealedMaterial, WrappedDomainKey};
 use meridian_model::{
-    AccountId, AliasName, KeyId, KeyMaterialId, KeySpec, KeyState, KeyUsageType, MultiRegionKeyType, OriginType,
-    Region, RotationType, Timestamp,
+    AccountId, AliasName, GrantId, KeyId, KeyMaterialId, KeySpec, KeyState, KeyUsageType, MultiRegionKeyType,
+    OriginType, Region, RotationType, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::command::DecodeError;
+use crate::grants::GrantRecord;
 use crate::links::Message;
+use crate::usage::UsageRecord;
 
 /// The newest version of the encoding of rows. Each row is written in the oldest version that has it.
 pub const ROW_FORMAT: u8 = 2;
@@ -269,6 +271,12 @@ pub enum Row {
     Version(Arc<VersionRecord>),
     /// See [`RotationRecord`].
     Rotation(Arc<RotationRecord>),
+    /// See [`GrantRecord`].
+    Grant(Arc<GrantRecord>),
+    /// Since when the uses of keys are kept.
+    UsageTracking(Timestamp),
+    /// See [`UsageRecord`].
+    Usage(Arc<UsageRecord>),
 }
 
 /// Names a row.
@@ -296,6 +304,12 @@ pub enum RowId {
     Version(KeyId, KeyMaterialId),
     /// How a key is rotated.
     Rotation(KeyId),
+    /// A grant of a key.
+    Grant(KeyId, GrantId),
+    /// Since when the uses of keys are kept.
+    UsageTracking,
+    /// The last use of a key.
+    Usage(KeyId),
 }
 
 /// A change of one row.
@@ -323,6 +337,9 @@ impl Row {
             Self::Cursor(region, _) => RowId::Cursor(region.clone()),
             Self::Version(row) => RowId::Version(row.key_id, row.material_id),
             Self::Rotation(row) => RowId::Rotation(row.key_id),
+            Self::Grant(row) => RowId::Grant(row.key_id, row.grant_id),
+            Self::UsageTracking(_) => RowId::UsageTracking,
+            Self::Usage(row) => RowId::Usage(row.key_id),
         }
     }
 
@@ -341,6 +358,9 @@ impl Row {
             Self::Cursor(region, row) => encode(1, &(region, row)),
             Self::Version(row) => encode(2, row),
             Self::Rotation(row) => encode(2, row),
+            Self::Grant(row) => encode(2, row),
+            Self::UsageTracking(row) => encode(2, row),
+            Self::Usage(row) => encode(2, row),
         }
     }
 
@@ -362,6 +382,9 @@ impl Row {
             table::CURSOR => decode(value).map(|(region, cursor)| Self::Cursor(region, cursor))?,
             table::VERSION => Self::Version(Arc::new(decode(value)?)),
             table::ROTATION => Self::Rotation(Arc::new(decode(value)?)),
+            table::GRANT => Self::Grant(Arc::new(decode(value)?)),
+            table::USAGE if id.len() == 1 => Self::UsageTracking(decode(value)?),
+            table::USAGE => Self::Usage(Arc::new(decode(value)?)),
             unknown => return Err(DecodeError::UnknownTable(unknown)),
         };
         if row.id().encode() == id { Ok(row) } else { Err(DecodeError::MisplacedRow) }
@@ -388,6 +411,9 @@ impl RowId {
             Self::Cursor(region) => joined(table::CURSOR, &[region.as_str().as_bytes()]),
             Self::Version(key_id, material) => joined(table::VERSION, &[&key_id.to_bytes(), material.as_bytes()]),
             Self::Rotation(key_id) => joined(table::ROTATION, &[&key_id.to_bytes()]),
+            Self::Grant(key_id, grant_id) => joined(table::GRANT, &[&key_id.to_bytes(), grant_id.as_bytes()]),
+            Self::UsageTracking => vec![table::USAGE],
+            Self::Usage(key_id) => joined(table::USAGE, &[&key_id.to_bytes()]),
         }
     }
 }
@@ -432,4 +458,6 @@ mod table {
     pub(super) const CURSOR: u8 = 9;
     pub(super) const VERSION: u8 = 10;
     pub(super) const ROTATION: u8 = 11;
+    pub(super) const GRANT: u8 = 12;
+    pub(super) const USAGE: u8 = 13;
 }
