@@ -7,6 +7,7 @@ fn requirement(name: &str) -> Requirement {
     match name {
         "Any" => Requirement::Any,
         "Usable" => Requirement::Usable,
+        "Grantable" => Requirement::Grantable,
         "Replicable" => Requirement::Replicable,
         "Switchable" => Requirement::Switchable,
         "Editable" => Requirement::Editable,
@@ -56,6 +57,7 @@ fn every_requirement_in_every_state() {
         requirement      Enabled Disabled PendingDeletion PendingReplicaDeletion PendingImport Unavailable Creating Updating
         Any              ok      ok       ok              ok                     ok            ok          ok       ok
         Usable           ok      disabled deletion        replicas               import        unavailable creating ok
+        Grantable        ok      disabled deletion        replicas               import        ok          creating ok
         Replicable       ok      disabled deletion        replicas               import        unavailable creating updating
         Switchable       ok      ok       deletion        replicas               import        ok          creating updating
         Editable         ok      ok       deletion        replicas               ok            ok          ok       ok
