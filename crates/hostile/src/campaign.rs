@@ -196,7 +196,7 @@ mod tests {
     fn a_campaign_finds_what_a_reader_does_wrong() {
         let found = std::panic::catch_unwind(|| {
             Campaign::against("a reader with a fault").inputs(["length 5 abc"]).words(&["length "]).run(|input| {
-                let digit = input.iter().position(|byte| byte.is_ascii_digit());
+                let digit = input.iter().position(u8::is_ascii_digit);
                 assert!(digit.is_none_or(|at| input[at] != b'9'), "nine is not handled");
             });
         });
