@@ -8,14 +8,14 @@
 
 use meridian_model::{AccountId, KeyId, KeyMaterialId, Region, Timestamp};
 
-use crate::aead::{AeadKey, KEY_LEN, NotAuthentic};
+use crate::aead::{AeadKey, KEY_LEN, NONCE_LEN, NotAuthentic};
 use crate::canonical::Canonical;
 use crate::grant_token::GrantTokenKey;
 use crate::mac::MacKey;
 use crate::material::KeyMaterial;
 use crate::random::{self, RandomError};
 use crate::sealed::{DomainKeyId, SealedMaterial, WrappedDomainKey};
-use crate::secret::{AEAD_STACK, Secret, on_wiped_stack};
+use crate::secret::{AEAD_STACK, Secret, SecretBytes, on_wiped_stack};
 use crate::{kdf, labels};
 
 /// Something wrapped or sealed does not open here.
@@ -151,10 +151,7 @@ impl DomainKey {
     /// # Errors
     /// If the generator fails.
     pub fn seal(&self, material: &KeyMaterial, binding: &MaterialBinding) -> Result<SealedMaterial, RandomError> {
-        let nonce = random::random_bytes()?;
-        let (bound, encoded) = (binding.sealed_by(self.id), material.encode());
-        let seal = || AeadKey::new(self.key.expose()).seal(&nonce, &bound, encoded.expose());
-        let ciphertext = on_wiped_stack::<AEAD_STACK, _>(seal);
+        let (nonce, ciphertext) = self.seal_bytes(&binding.sealed_by(self.id), &material.encode())?;
         Ok(SealedMaterial { domain_key_id: self.id, nonce, ciphertext })
     }
 
@@ -166,9 +163,29 @@ impl DomainKey {
         if sealed.domain_key_id != self.id {
             return Err(UnsealError::OtherDomainKey { sealed_by: sealed.domain_key_id, opened_by: self.id });
         }
-        let bound = binding.sealed_by(self.id);
-        let open = || AeadKey::new(self.key.expose()).open(&sealed.nonce, &bound, &sealed.ciphertext);
-        KeyMaterial::decode(&on_wiped_stack::<AEAD_STACK, _>(open)?)
+        KeyMaterial::decode(&self.open_bytes(&binding.sealed_by(self.id), &sealed.nonce, &sealed.ciphertext)?)
+    }
+
+    /// Seals bytes in the place that `bound` describes; `bound` begins with the label of their kind.
+    pub(crate) fn seal_bytes(
+        &self,
+        bound: &[u8],
+        plaintext: &SecretBytes,
+    ) -> Result<([u8; NONCE_LEN], Vec<u8>), RandomError> {
+        let nonce = random::random_bytes()?;
+        let seal = || AeadKey::new(self.key.expose()).seal(&nonce, bound, plaintext.expose());
+        let ciphertext = on_wiped_stack::<AEAD_STACK, _>(seal);
+        Ok((nonce, ciphertext))
+    }
+
+    /// The inverse of [`DomainKey::seal_bytes`].
+    pub(crate) fn open_bytes(
+        &self,
+        bound: &[u8],
+        nonce: &[u8; NONCE_LEN],
+        ciphertext: &[u8],
+    ) -> Result<SecretBytes, NotAuthentic> {
+        on_wiped_stack::<AEAD_STACK, _>(|| AeadKey::new(self.key.expose()).open(nonce, bound, ciphertext))
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) const DOMAIN_KEY_WRAPPING: &[u8] = b"meridian domain key wrapping v1"
 
 /// Key derivation: the value by which a kept root key shows that it is undamaged.
 pub(crate) const ROOT_KEY_CHECK: &[u8] = b"meridian root key check v1";
+/// Key derivation, under imported key material: its id.
+pub(crate) const IMPORTED_MATERIAL_ID: &[u8] = b"meridian imported key material id v1";
 
 /// Key derivation: the key under which a Region authenticates its grant tokens.
 pub(crate) const GRANT_TOKEN_KEY: &[u8] = b"meridian grant token key v1";
@@ -44,6 +46,8 @@ pub(crate) const GRANT_TOKEN: &[u8] = b"meridian grant token v1";
 pub(crate) const WRAPPED_DOMAIN_KEY: &[u8] = b"meridian wrapped domain key v1";
 /// Associated data: key material sealed by a domain key.
 pub(crate) const SEALED_MATERIAL: &[u8] = b"meridian sealed key material v1";
+/// Associated data: the private half of a wrapping key inside of an import token.
+pub(crate) const IMPORT_TOKEN: &[u8] = b"meridian import token v1";
 /// HPKE info and associated data: key material on its way to another Region.
 pub(crate) const TRANSPORT: &[u8] = b"meridian key material transport v1";
 /// Signed text: an envelope together with its binding.

@@ -11,6 +11,7 @@
 //! | [`aead`], [`mac`], [`kdf`] | AES-256-GCM and SM4-GCM, HMAC-SHA-256, key derivation of NIST SP 800-108 |
 //! | [`hierarchy`] | root key, domain keys |
 //! | [`material`] | the secret under a KMS key of any spec: generated, imported, encoded |
+//! | [`import`] | wrapping keys, import tokens, and how imported material is unwrapped |
 //! | [`algorithms`] | which usages and algorithms each key spec has |
 //! | [`prepared`], [`public_key`] | keys ready to sign, verify, decrypt, authenticate, agree, decapsulate |
 //! | [`data_key_pair`] | key pairs that are handed out |
@@ -32,6 +33,7 @@ pub mod data_key_pair;
 pub mod grant_token;
 pub mod hierarchy;
 mod hmac_key;
+pub mod import;
 pub mod kdf;
 pub mod key_errors;
 pub mod labels;
@@ -52,6 +54,7 @@ pub use ciphertext::{CiphertextHeader, EncryptError, InvalidCiphertext, Material
 pub use data_key_pair::DataKeyPair;
 pub use grant_token::{GrantToken, GrantTokenKey};
 pub use hierarchy::{DomainKey, MaterialBinding, RootKey, UnsealError};
+pub use import::{ImportParameters, ImportToken, InvalidImportToken, NotUnwrapped, WrappingKey};
 pub use key_errors::{KeyUseError, MaterialError};
 pub use locked::{LockingStatus, locking_status};
 pub use material::{KeyMaterial, SpecMaterial};
