@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyArn, KeyState};
+use crate::{KeyArn, KeyState, OriginType};
 
 /// Declares the codes of the wire with their HTTP status.
 macro_rules! error_codes {
@@ -137,6 +137,15 @@ impl ServiceError {
             KeyState::Enabled => (ErrorCode::KmsInvalidState, "enabled"),
         };
         Self::new(code, format!("{key} is {text}."))
+    }
+
+    /// The operation is not for keys whose material comes from `origin`.
+    #[must_use]
+    pub fn key_origin(key: &KeyArn, origin: OriginType) -> Self {
+        Self::new(
+            ErrorCode::UnsupportedOperation,
+            format!("{key} origin is {origin} which is not valid for this operation."),
+        )
     }
 
     /// The key waits for no deletion that could be cancelled.

@@ -10,7 +10,7 @@ use crate::grants::GrantRecord;
 use crate::region_state::RegionState;
 use crate::rows::{Change, KeyRecord, LinkCursor, Meta, Row, RowChange};
 use crate::{
-    aliases, deletion, domain_keys, grants, keys, links, multi_region, policies, primary_region, rotation, schedule,
+    aliases, deletion, domain_keys, grants, import, keys, links, multi_region, policies, primary_region, rotation, schedule,
     tags, usage,
 };
 
@@ -81,6 +81,8 @@ fn decide(draft: &mut Draft<'_>, op: &Op) -> Outcome {
         Op::CreateGrant(create) => grants::create(draft, create),
         Op::EndGrant { key_id, grant_id } => grants::end(draft, *key_id, *grant_id),
         Op::RecordUsage(uses) => Ok(usage::record(draft, uses)),
+        Op::ImportMaterial(given) => import::import(draft, given),
+        Op::DeleteImportedMaterial { key_id, material_id } => import::delete(draft, *key_id, *material_id),
     }
 }
 

@@ -171,6 +171,15 @@ pub enum Op {
     },
     /// Takes in the last uses of keys that a node has gathered.
     RecordUsage(Vec<UsageRecord>),
+    /// Imports a version of the material of a key.
+    ImportMaterial(ImportMaterial),
+    /// Removes a version of imported material; the key stays.
+    DeleteImportedMaterial {
+        /// The key.
+        key_id: KeyId,
+        /// The version; `None` for the one that encrypts.
+        material_id: Option<KeyMaterialId>,
+    },
 }
 
 impl Op {
@@ -199,6 +208,7 @@ impl Op {
             | Self::RotateKey(_)
             | Self::UpdatePrimaryRegion(_) => 2,
             Self::CreateGrant(_) | Self::EndGrant { .. } | Self::RecordUsage(_) => 2,
+            Self::ImportMaterial(_) | Self::DeleteImportedMaterial { .. } => 2,
         }
     }
 }
@@ -270,6 +280,30 @@ pub struct CreateGrant {
     pub issuing_account: AccountId,
     /// What it gives.
     pub terms: GrantTerms,
+}
+
+/// Material that somebody else made, unwrapped, checked and sealed by the leader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportMaterial {
+    /// The key.
+    pub key_id: KeyId,
+    /// The material. Its id follows from key and bytes, so that the same material always has the same id.
+    pub material: NewMaterial,
+    /// What the importer says that it is; `None` for new with a key that never had any, for known with any other.
+    pub kind: Option<ImportKind>,
+    /// Its description; `None` to keep the one that it has.
+    pub description: Option<String>,
+    /// When it expires; `None` if it does not.
+    pub valid_to: Option<Timestamp>,
+}
+
+/// Whether a key has known the material before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImportKind {
+    /// Never before: the first one, or one that is to become current.
+    New,
+    /// It was imported before.
+    Existing,
 }
 
 /// An alias and the key that it shall name.

@@ -30,10 +30,12 @@ pub(crate) fn start_window(draft: &Draft<'_>, key: &KeyRecord, window_days: u32)
     KeyRecord { state: KeyState::PendingDeletion, deletion, ..key.clone() }
 }
 
-/// Ends the waiting period; the key stays, disabled.
+/// Ends the waiting period; the key stays, disabled, or waiting for its imported material if that is gone.
 pub(crate) fn cancel(draft: &mut Draft<'_>, key_id: KeyId) -> Outcome {
     let key = draft.require(key_id, Requirement::PendingDeletion)?;
-    Ok(draft.put_key(KeyRecord { state: KeyState::Disabled, deletion: None, ..KeyRecord::clone(key) }))
+    let is_empty = draft.state.lacks_imported_material(key);
+    let state = if is_empty { KeyState::PendingImport } else { KeyState::Disabled };
+    Ok(draft.put_key(KeyRecord { state, deletion: None, ..KeyRecord::clone(key) }))
 }
 
 /// Removes the key with everything that belongs to it, and tells the rest of its set.

@@ -26,6 +26,12 @@ pub enum Requirement {
     Deletable,
     /// CancelKeyDeletion.
     PendingDeletion,
+    /// GetParametersForImport: anything but pending deletion, creating and updating.
+    Wrappable,
+    /// ImportKeyMaterial: as before, and while updating.
+    Importable,
+    /// DeleteImportedKeyMaterial: anything but creating and updating.
+    Emptiable,
 }
 
 impl Requirement {
@@ -42,6 +48,9 @@ impl Requirement {
             Self::Editable => !matches!(state, S::PendingDeletion | S::PendingReplicaDeletion),
             Self::Deletable => !matches!(state, S::PendingDeletion | S::PendingReplicaDeletion | S::Updating),
             Self::PendingDeletion => matches!(state, S::PendingDeletion | S::PendingReplicaDeletion),
+            Self::Wrappable => matches!(state, S::Enabled | S::Disabled | S::PendingImport),
+            Self::Importable => matches!(state, S::Enabled | S::Disabled | S::PendingImport | S::Updating),
+            Self::Emptiable => !matches!(state, S::Creating | S::Updating | S::Unavailable),
         }
     }
 

@@ -4,7 +4,7 @@
 //! come inside the command. Equal state and equal command give equal bytes on every node.
 //!
 //! Cut by resource: [`keys`], [`deletion`], [`rotation`], [`shared_rotation`], [`aliases`], [`tags`], [`policies`],
-//! [`grants`], [`usage`], [`multi_region`], [`primary_region`], [`links`], [`domain_keys`]. Every refusal leaves the state as
+//! [`grants`], [`usage`], [`import`], [`multi_region`], [`primary_region`], [`links`], [`domain_keys`]. Every refusal leaves the state as
 //! it was; whatever is due later stands in one index ([`schedule`]).
 
 pub mod aliases;
@@ -13,6 +13,7 @@ pub mod command;
 pub mod deletion;
 pub mod domain_keys;
 pub mod grants;
+pub mod import;
 pub mod key_states;
 pub mod keys;
 pub mod links;

@@ -76,6 +76,22 @@ pub enum Message {
     },
     /// To this Region itself, for its audit trail: its key became the primary.
     PrimaryUpdated(NewPrimary),
+    /// Make a replica of a key of mine whose material is imported: the ids go with the key, the material never does.
+    CreateImportedReplica {
+        /// The replica; its list of material to come is empty.
+        replica: NewReplica,
+        /// Every version of the material, in the order of their ids.
+        versions: Vec<ImportedVersion>,
+    },
+    /// To this Region itself, for its audit trail: imported material expired.
+    ImportedMaterialExpired {
+        /// Owner of the key.
+        account: AccountId,
+        /// The key.
+        key_id: KeyId,
+        /// The version.
+        material_id: KeyMaterialId,
+    },
 }
 
 /// A message as it arrives: the same as [`Message`], but material comes with its bytes.
@@ -112,7 +128,9 @@ impl Message {
             | Self::HandOverRefused { .. }
             | Self::PrimaryChanged(_)
             | Self::ReplicaMissing { .. }
-            | Self::PrimaryUpdated(_) => 2,
+            | Self::PrimaryUpdated(_)
+            | Self::CreateImportedReplica { .. }
+            | Self::ImportedMaterialExpired { .. } => 2,
         }
     }
 }
@@ -152,6 +170,15 @@ pub struct NewReplica {
     pub policy: Option<String>,
     /// Tags of the replica.
     pub tags: BTreeMap<String, String>,
+}
+
+/// A version of the imported material of a set: the only material that a replica accepts under that id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedVersion {
+    /// The version.
+    pub material_id: KeyMaterialId,
+    /// The rotation that made it current; `None` for the first one.
+    pub rotation: Option<Rotated>,
 }
 
 /// Names one version of the material of a set.
@@ -254,7 +281,12 @@ pub(crate) fn apply_message(
     }
     draft.put_cursor(from, LinkCursor { last_applied: sequence, last_applied_committed_at: committed_at, ..cursor });
     match message {
-        Delivered::Plain(Message::CreateReplica(replica)) => multi_region::create_replica(draft, from, replica),
+        Delivered::Plain(Message::CreateReplica(replica)) => {
+            multi_region::create_replica(draft, from, replica);
+        }
+        Delivered::Plain(Message::CreateImportedReplica { replica, versions }) => {
+            multi_region::create_imported_replica(draft, from, replica, versions);
+        }
         Delivered::Plain(Message::SetMembership(membership)) => multi_region::set_membership(draft, from, membership),
         Delivered::Plain(Message::ReplicaCreated(key_id)) => multi_region::replica_created(draft, from, *key_id),
         // A replica is refused only while it is reserved, and meanwhile the primary does not change.
@@ -281,7 +313,8 @@ pub(crate) fn apply_message(
             | Message::KeyDeleted { .. }
             | Message::KeyRotated(_)
             | Message::KeySynchronized { .. }
-            | Message::PrimaryUpdated(_),
+            | Message::PrimaryUpdated(_)
+            | Message::ImportedMaterialExpired { .. },
         ) => {}
     }
     Done::Nothing

@@ -12,9 +12,9 @@ use crate::command::{NewMaterial, ReserveReplica};
 use crate::deletion::start_window;
 use crate::key_states::Requirement;
 use crate::keys::quota_exceeded;
-use crate::links::{MaterialReference, Membership, Message, NewReplica};
+use crate::links::{ImportedVersion, MaterialReference, Membership, Message, NewReplica};
 use crate::quotas::KEYS_PER_ACCOUNT;
-use crate::rows::{KeyRecord, MultiRegion, PolicyRecord, ReplicaStatus, Row};
+use crate::rows::{KeyRecord, MultiRegion, PolicyRecord, ReplicaStatus, Row, VersionRecord};
 use crate::shared_rotation;
 
 /// The epoch that a set begins with.
@@ -55,9 +55,12 @@ fn replica_exists(draft: &Draft<'_>, key: &KeyRecord, region: &Region) -> Servic
     ServiceError::new(ErrorCode::AlreadyExists, format!("{arn} already exists."))
 }
 
-/// Sends the shared properties, then every version of the material.
+/// Sends the shared properties, then every version of the material; of imported material only the ids, because it is for
+/// its owner to import it in each Region.
 fn send_replica(draft: &mut Draft<'_>, key: &KeyRecord, set: &MultiRegion, reserve: &ReserveReplica) {
-    let materials: Vec<_> = draft.state.materials_of(key.key_id).map(|row| row.material_id).collect();
+    let is_imported = key.origin == OriginType::External;
+    let materials = draft.state.materials_of(key.key_id).map(|row| row.material_id);
+    let materials: Vec<_> = materials.filter(|_| !is_imported).collect();
     let replica = NewReplica {
         account: key.account,
         spec: key.spec,
@@ -71,6 +74,12 @@ fn send_replica(draft: &mut Draft<'_>, key: &KeyRecord, set: &MultiRegion, reser
         policy: reserve.policy.clone(),
         tags: reserve.tags.clone(),
     };
+    if is_imported {
+        let version =
+            |row: &Arc<VersionRecord>| ImportedVersion { material_id: row.material_id, rotation: row.rotation };
+        let versions = draft.state.permanent_versions(key.key_id).map(version).collect();
+        return draft.send(&reserve.region, Message::CreateImportedReplica { replica, versions });
+    }
     draft.send(&reserve.region, Message::CreateReplica(replica));
     let primary = KeyRecord { multi_region: Some(set.clone()), ..key.clone() };
     shared_rotation::join(draft, &primary, &reserve.region);
@@ -80,8 +89,24 @@ fn send_replica(draft: &mut Draft<'_>, key: &KeyRecord, set: &MultiRegion, reser
     }
 }
 
-/// Makes the replica that the primary in `from` asks for, or tells it why not.
-pub(crate) fn create_replica(draft: &mut Draft<'_>, from: &Region, replica: &NewReplica) {
+/// Makes the replica of a key of imported material. It takes no material but that of its primary.
+pub(crate) fn create_imported_replica(
+    draft: &mut Draft<'_>,
+    from: &Region,
+    replica: &NewReplica,
+    versions: &[ImportedVersion],
+) {
+    if !create_replica(draft, from, replica) {
+        return;
+    }
+    let key_id = replica.membership.key_id;
+    for ImportedVersion { material_id, rotation } in versions.iter().copied() {
+        draft.put(Row::Version(Arc::new(VersionRecord { key_id, material_id, rotation, import: None })));
+    }
+}
+
+/// Makes the replica that the primary in `from` asks for, or tells it why not. Tells whether it was made.
+pub(crate) fn create_replica(draft: &mut Draft<'_>, from: &Region, replica: &NewReplica) -> bool {
     let key_id = replica.membership.key_id;
     let refusal = match draft.state.key(key_id) {
         Some(_) => Some(ErrorCode::AlreadyExists),
@@ -89,7 +114,8 @@ pub(crate) fn create_replica(draft: &mut Draft<'_>, from: &Region, replica: &New
         None => None,
     };
     if let Some(code) = refusal {
-        return draft.send(from, Message::ReplicaRefused { key_id, code });
+        draft.send(from, Message::ReplicaRefused { key_id, code });
+        return false;
     }
     if let Some(policy) = &replica.policy {
         draft.put(Row::Policy(Arc::new(PolicyRecord { key_id, policy: policy.clone() })));
@@ -114,6 +140,7 @@ pub(crate) fn create_replica(draft: &mut Draft<'_>, from: &Region, replica: &New
         multi_region: Some(set),
     });
     draft.send(from, Message::ReplicaCreated(key_id));
+    true
 }
 
 /// Stores a version of the material; the last one that was missing makes the replica usable.

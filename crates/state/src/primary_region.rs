@@ -12,6 +12,7 @@ use meridian_model::{ErrorCode, KeyArn, KeyId, KeyState, MultiRegionKeyType, Reg
 
 use crate::apply::{Done, Draft, Outcome};
 use crate::command::UpdatePrimaryRegion;
+use crate::import::settled;
 use crate::key_states::Requirement;
 use crate::links::{HandOver, Membership, Message, NewPrimary};
 use crate::multi_region::{membership, not_a_primary};
@@ -128,7 +129,8 @@ pub(crate) fn take_back(draft: &mut Draft<'_>, from: &Region, key_id: KeyId, epo
     let mut taken_back = MultiRegion { epoch: epoch + 1, version: set.version + 1, ..set.clone() };
     exchange(&mut taken_back, draft.state.region(), from);
     let multi_region = Some(taken_back);
-    assume(draft, &KeyRecord { state: KeyState::Enabled, multi_region, ..KeyRecord::clone(key) });
+    let state = settled(draft.state, key);
+    assume(draft, &KeyRecord { state, multi_region, ..KeyRecord::clone(key) });
 }
 
 /// Learns of a new primary in `from`; a Region that has no key of the set any more says so.
@@ -146,7 +148,7 @@ pub(crate) fn learn(draft: &mut Draft<'_>, from: &Region, announced: &Membership
         return;
     }
     let missing_materials = set.missing_materials.clone();
-    let state = if key.state == KeyState::Updating { KeyState::Enabled } else { key.state };
+    let state = if key.state == KeyState::Updating { settled(draft.state, key) } else { key.state };
     let multi_region = Some(MultiRegion { missing_materials, ..MultiRegion::from(announced) });
     draft.put_key(KeyRecord { state, multi_region, ..KeyRecord::clone(key) });
 }

@@ -134,7 +134,8 @@ pub struct VersionRecord {
     pub material_id: KeyMaterialId,
     /// The rotation that made the version the one that encrypts; `None` for the first one and for one that waits for it.
     pub rotation: Option<Rotated>,
-    /// How the version was imported; `None` for generated material.
+    /// How the version was imported; `None` for generated material, and for imported material that only other Regions of the
+    /// set have had.
     pub import: Option<Imported>,
 }
 

@@ -3,14 +3,16 @@
 //! The schedule is an index of the state, derived from the rows of each key; nothing is stored twice. Deletions and expiries
 //! are done by [`Op::Tick`](crate::Op::Tick); a rotation needs new material, so that the leader proposes it on its own.
 
+use std::collections::BTreeSet;
+
 use meridian_model::{KeyId, KeyMaterialId, KeyState, Timestamp};
 
 use crate::apply::{Done, Draft};
-use crate::deletion;
 use crate::quotas::DUE_PER_TICK;
 use crate::region_state::RegionState;
 use crate::rotation::is_replica;
 use crate::rows::KeyRecord;
+use crate::{deletion, import};
 
 /// Something that is to happen at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,10 +58,16 @@ pub(crate) fn due_rotation(state: &RegionState, key: &KeyRecord) -> Option<Times
 /// Lets time pass: does what is due by now, the longest overdue first.
 pub(crate) fn tick(draft: &mut Draft<'_>) -> Done {
     let due: Vec<Due> = draft.state.due(draft.now).filter(Due::is_done_by_tick).take(DUE_PER_TICK).collect();
+    let mut deleted = BTreeSet::new();
     for due in due {
         match due {
-            Due::Deletion(key_id) => deletion::delete(draft, key_id),
-            Due::Expiry(..) | Due::Rotation(_) => {}
+            Due::Deletion(key_id) => {
+                deletion::delete(draft, key_id);
+                deleted.insert(key_id);
+            }
+            Due::Expiry(key_id, _) if deleted.contains(&key_id) => {} // went with its key
+            Due::Expiry(key_id, material_id) => import::expire(draft, key_id, material_id),
+            Due::Rotation(_) => {}
         }
     }
     Done::Nothing

@@ -13,6 +13,9 @@ fn requirement(name: &str) -> Requirement {
         "Editable" => Requirement::Editable,
         "Deletable" => Requirement::Deletable,
         "PendingDeletion" => Requirement::PendingDeletion,
+        "Wrappable" => Requirement::Wrappable,
+        "Importable" => Requirement::Importable,
+        "Emptiable" => Requirement::Emptiable,
         other => panic!("no requirement {other}"),
     }
 }
@@ -63,6 +66,9 @@ fn every_requirement_in_every_state() {
         Editable         ok      ok       deletion        replicas               ok            ok          ok       ok
         Deletable        ok      ok       deletion        replicas               ok            ok          ok       updating
         PendingDeletion  not     not      ok              ok                     not           not         not      not
+        Wrappable        ok      ok       deletion        replicas               ok            unavailable creating updating
+        Importable       ok      ok       deletion        replicas               ok            unavailable creating ok
+        Emptiable        ok      ok       ok              ok                     ok            unavailable creating updating
         ",
     );
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use meridian_crypto::{DomainKeyId, SealedMaterial, WrappedDomainKey};
 use meridian_model::{
-    AccountId, AliasName, KeyId, KeyMaterialId, KeySpec, KeyUsageType, OriginType, Partition, Region, Timestamp,
+    AccountId, AliasName, KeyId, KeyMaterialId, KeySpec, KeyState, KeyUsageType, OriginType, Partition, Region,
+    Timestamp,
 };
-use meridian_state::command::{AliasTarget, CreateKey, NewMaterial, ReserveReplica};
+use meridian_state::command::{AliasTarget, CreateKey, ImportKind, ImportMaterial, NewMaterial, ReserveReplica};
 use meridian_state::links::{Delivered, Message};
 use meridian_state::{Command, Op, RegionState, apply};
 use proptest::prelude::*;
@@ -31,17 +32,23 @@ fn sealed() -> SealedMaterial {
     SealedMaterial { domain_key_id: DomainKeyId([1; 16]), nonce: [2; 12], ciphertext: vec![3; 48] }
 }
 
+fn material(number: u8) -> NewMaterial {
+    NewMaterial { id: KeyMaterialId::from_bytes([number; 32]), sealed: sealed() }
+}
+
+/// Every third key waits for imported material.
 fn create(number: u8) -> Op {
+    let is_external = number.is_multiple_of(3);
     Op::CreateKey(CreateKey {
         key_id: key_id(number),
         account: account(number % 3),
         spec: KeySpec::SymmetricDefault,
         usage: KeyUsageType::EncryptDecrypt,
-        origin: OriginType::AwsKms,
+        origin: if is_external { OriginType::External } else { OriginType::AwsKms },
         description: format!("key {number}"),
         policy: (number.is_multiple_of(5)).then(|| "{}".to_owned()),
         tags: BTreeMap::from([("Project".to_owned(), number.to_string())]),
-        material: Some(NewMaterial { id: KeyMaterialId::from_bytes([number; 32]), sealed: sealed() }),
+        material: (!is_external).then(|| material(number)),
     })
 }
 
@@ -73,6 +80,11 @@ fn any_op() -> impl Strategy<Value = Op> {
             Op::ApplyMessage { from: region("eu-west-1"), sequence, committed_at: Timestamp::from_millis(sequence), message: Delivered::Plain(message) }
         }),
         1 => (0u64..8).prop_map(|through| Op::AcknowledgeOutbox { to: region("eu-west-1"), through }),
+        4 => (0u8..3, 1u8..4, 0u8..3, prop::option::of(0u64..20 * 86_400_000)).prop_map(|(n, m, kind, end)| {
+            let kind = match kind { 0 => Some(ImportKind::New), 1 => Some(ImportKind::Existing), _ => None };
+            Op::ImportMaterial(ImportMaterial { key_id: key_id(3 * n), material: material(m), kind, description: None, valid_to: end.map(Timestamp::from_millis) })
+        }),
+        2 => (0u8..3, prop::option::of(1u8..4)).prop_map(|(n, m)| Op::DeleteImportedMaterial { key_id: key_id(3 * n), material_id: m.map(|m| KeyMaterialId::from_bytes([m; 32])) }),
         1 => (0u8..3).prop_map(|n| Op::AddDomainKey(WrappedDomainKey { id: DomainKeyId([n; 16]), created_at: Timestamp::from_millis(u64::from(n)), nonce: [n; 12], ciphertext: vec![n; 48] })),
     ]
 }
@@ -147,6 +159,20 @@ proptest! {
             for alias in state.aliases_in(account(n), None) {
                 prop_assert!(state.aliases_of(alias.target).any(|found| found.name == alias.name));
                 prop_assert!(state.key(alias.target).is_some(), "an alias of a deleted key");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_of_imported_material_is_usable_only_with_all_of_it(commands in commands()) {
+        let mut state = empty();
+        for command in &commands {
+            apply(&mut state, command);
+            for key in (0..3).filter_map(|n| state.key(key_id(3 * n))).filter(|key| key.origin == OriginType::External) {
+                let is_usable = matches!(key.state, KeyState::Enabled | KeyState::Disabled);
+                prop_assert!(!is_usable || !state.lacks_imported_material(key), "{key:?}");
+                let waits = key.state == KeyState::PendingImport;
+                prop_assert!(!waits || state.lacks_imported_material(key), "{key:?}");
             }
         }
     }
