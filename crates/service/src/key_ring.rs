@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use lru::LruCache;
 use meridian_crypto::{
-    DomainKey, DomainKeyId, GrantTokenKey, KeyMaterial, MaterialBinding, MaterialCipher, PreparedKey, RootKey,
-    SealedMaterial, WrappedDomainKey, random,
+    DomainKey, DomainKeyId, GrantTokenKey, ImportParameters, ImportToken, KeyMaterial, MaterialBinding, MaterialCipher,
+    PreparedKey, RootKey, SealedMaterial, WrappedDomainKey, WrappingKey, random,
 };
-use meridian_model::{AccountId, ErrorCode, KeyId, KeyMaterialId, Region, ServiceError, Timestamp};
+use meridian_model::{AccountId, ErrorCode, KeyArn, KeyId, KeyMaterialId, Region, ServiceError, Timestamp};
 use meridian_policy::Allowed;
 use meridian_state::command::NewMaterial;
 use meridian_state::key_states::Requirement;
@@ -162,9 +162,41 @@ impl KeyRing {
         self.domain_key(state, newest.id)?.seal(material, binding).map_err(log_internal("sealing key material"))
     }
 
-    /// Drops the prepared material of every key that is gone or may not be used in `state`.
+    /// An import token for `key` that any node of this Region can open.
+    pub(crate) fn seal_import_token(
+        &self,
+        state: &RegionState,
+        key: &KeyArn,
+        parameters: &ImportParameters,
+        private: &KeyMaterial,
+    ) -> Result<Vec<u8>, ServiceError> {
+        let newest = state.newest_domain_key().ok_or_else(no_domain_key)?;
+        let domain_key = self.domain_key(state, newest.id)?;
+        domain_key.seal_import_token(key, parameters, private).map_err(log_internal("sealing an import token"))
+    }
+
+    /// The wrapping key in a token that was made for `key` in this Region.
+    pub(crate) fn open_import_token(
+        &self,
+        state: &RegionState,
+        key: &KeyArn,
+        token: &[u8],
+    ) -> Result<WrappingKey, ServiceError> {
+        let invalid = || {
+            let message = format!("The import token is not valid, or is not for {key}.");
+            ServiceError::new(ErrorCode::InvalidImportToken, message)
+        };
+        let token = ImportToken::parse(token).map_err(|_| invalid())?;
+        state.domain_key(token.domain_key_id()).ok_or_else(invalid)?; // made up, or of another Region
+        self.domain_key(state, token.domain_key_id())?.open_import_token(key, &token).map_err(|_| invalid())
+    }
+
+    /// Drops the prepared material of every key that is gone or may not be used in `state`, and every version that is gone.
     pub(crate) fn forget_unusable(&self, state: &RegionState) {
-        let is_unusable = |key_id: KeyId| state.key(key_id).is_none_or(|key| !Requirement::Usable.allows(key.state));
+        let is_unusable = |(key_id, material_id): (KeyId, KeyMaterialId)| {
+            state.key(key_id).is_none_or(|key| !Requirement::Usable.allows(key.state))
+                || state.material(key_id, material_id).is_none()
+        };
         self.ciphers.forget(is_unusable);
         self.keys.forget(is_unusable);
     }
@@ -207,9 +239,9 @@ impl<T> Cache<T> {
         prepared
     }
 
-    fn forget(&self, is_unusable: impl Fn(KeyId) -> bool) {
+    fn forget(&self, is_unusable: impl Fn((KeyId, KeyMaterialId)) -> bool) {
         let mut cached = self.lock();
-        let unusable: Vec<_> = cached.iter().map(|(slot, _)| *slot).filter(|slot| is_unusable(slot.0)).collect();
+        let unusable: Vec<_> = cached.iter().map(|(slot, _)| *slot).filter(|slot| is_unusable(*slot)).collect();
         for slot in unusable {
             cached.pop(&slot);
         }
@@ -366,7 +398,7 @@ mod tests {
         assert_eq!(cache.get(slot(1)).as_deref(), Some(&1), "used, so the other one goes first");
         cache.put(slot(3), 3);
         assert_eq!([1, 2, 3].map(|number| cache.contains(slot(number))), [true, false, true]);
-        cache.forget(|key_id| key_id == slot(1).0);
+        cache.forget(|(key_id, _)| key_id == slot(1).0);
         assert_eq!(Arc::strong_count(&first), 1);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use meridian_crypto::algorithms::{algorithms_for, usages};
+use meridian_crypto::import::is_importable;
 use meridian_crypto::{KeyMaterial, random};
 use meridian_model::shapes::{
     CancelKeyDeletionRequest, CancelKeyDeletionResponse, CreateKeyRequest, CreateKeyResponse, DescribeKeyRequest,
@@ -20,6 +21,7 @@ use meridian_state::command::CreateKey;
 use meridian_state::{Done, KeyRecord, Op, RegionState};
 
 use crate::access::{Access, Forms};
+use crate::import::expiration;
 use crate::key_ring::{KeyRing, log_internal};
 use crate::pages;
 use crate::writes::Plan;
@@ -27,13 +29,20 @@ use crate::writes::Plan;
 /// The waiting period of a deletion when none is given, in days.
 const DEFAULT_WINDOW_DAYS: u32 = 30;
 
-/// Checks everything in a `CreateKey` request; gives the spec of the material that it needs.
-pub(crate) fn check_creation(request: &CreateKeyRequest, partition: Partition) -> Result<KeySpec, ServiceError> {
+/// Checks everything in a `CreateKey` request; gives the spec of the material that it needs, if it needs any.
+pub(crate) fn check_creation(
+    request: &CreateKeyRequest,
+    partition: Partition,
+) -> Result<Option<KeySpec>, ServiceError> {
     let (spec, _) = spec_and_usage(request, partition)?;
-    check_supported(request)?;
+    check_supported(request, spec)?;
     request.policy.as_deref().map(document::validate).transpose()?;
     tag_map(request.tags.clone())?;
-    Ok(spec)
+    Ok((origin(request) == OriginType::AwsKms).then_some(spec))
+}
+
+fn origin(request: &CreateKeyRequest) -> OriginType {
+    request.origin.unwrap_or(OriginType::AwsKms)
 }
 
 /// `CreateKey`, once the request was checked: draws ids on the leader; nothing is proposed but sealed bytes.
@@ -41,22 +50,24 @@ pub(crate) fn create(
     access: &Access<'_>,
     ring: &KeyRing,
     request: CreateKeyRequest,
-    material: &KeyMaterial,
+    material: Option<&KeyMaterial>,
 ) -> Result<Plan, ServiceError> {
     let (spec, usage) = spec_and_usage(&request, access.state.partition())?;
+    let origin = origin(&request);
     let tags = tag_map(request.tags)?;
     let key_id = new_key_id(request.multi_region.unwrap_or(false))?;
-    let material = ring.new_material(&access.state, access.account(), key_id, material)?;
+    let new_material = |material| ring.new_material(&access.state, access.account(), key_id, material);
+    let material = material.map(new_material).transpose()?;
     let op = Op::CreateKey(CreateKey {
         key_id,
         account: access.account(),
         spec,
         usage,
-        origin: request.origin.unwrap_or(OriginType::AwsKms),
+        origin,
         description: request.description.unwrap_or_default(),
         policy: request.policy,
         tags,
-        material: Some(material),
+        material,
     });
     Ok(Plan::new(op, |state, key| CreateKeyResponse { key_metadata: metadata(state, expect_key(key)) }))
 }
@@ -100,13 +111,18 @@ pub(crate) fn has_sm2(partition: Partition) -> bool {
 }
 
 /// Refuses what the service does not do yet; it is never faked.
-fn check_supported(request: &CreateKeyRequest) -> Result<(), ServiceError> {
+fn check_supported(request: &CreateKeyRequest, spec: KeySpec) -> Result<(), ServiceError> {
     let unsupported = |what: String| {
         Err(ServiceError::new(ErrorCode::UnsupportedOperation, format!("CreateKey does not support {what} yet.")))
     };
-    match request.origin {
-        None | Some(OriginType::AwsKms) => {}
-        Some(origin) => return unsupported(format!("the Origin {origin}")),
+    match origin(request) {
+        OriginType::AwsKms => {}
+        OriginType::External if is_importable(spec) => {}
+        OriginType::External => {
+            let message = format!("Key material cannot be imported into keys of the KeySpec {spec}.");
+            return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
+        }
+        origin => return unsupported(format!("the Origin {origin}")),
     }
     if request.custom_key_store_id.is_some() || request.xks_key_id.is_some() {
         return unsupported("custom key stores".to_owned());
@@ -217,6 +233,7 @@ pub(crate) fn metadata(state: &RegionState, key: &KeyRecord) -> KeyMetadata {
     let deletion = key.deletion;
     let algorithms = algorithms_for(key.spec, key.usage);
     let is_symmetric = key.spec == KeySpec::SymmetricDefault;
+    let expiration = expiration(state, key);
     KeyMetadata {
         aws_account_id: key.account.to_string(),
         key_id: key.key_id.to_string(),
@@ -227,11 +244,11 @@ pub(crate) fn metadata(state: &RegionState, key: &KeyRecord) -> KeyMetadata {
         key_usage: key.usage,
         key_state: key.state,
         deletion_date: deletion.and_then(|deletion| deletion.due),
-        valid_to: None,
+        valid_to: expiration.and_then(|(_, valid_to)| valid_to),
         origin: key.origin,
         custom_key_store_id: None,
         cloud_hsm_cluster_id: None,
-        expiration_model: None,
+        expiration_model: expiration.map(|(model, _)| model),
         key_manager: KeyManagerType::Customer,
         customer_master_key_spec: key.spec.as_customer_master_key_spec(),
         key_spec: key.spec,

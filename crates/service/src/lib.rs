@@ -3,7 +3,7 @@
 //! One [`Service`] stands on every node. Cryptography and reads run where they arrive, on the newest applied state;
 //! changes go to the leader of the Region, which authorizes them again and proposes one command each.
 //!
-//! Cut by resource: [`keys`], [`aliases`], [`tags`], [`policies`], [`grants`], [`usage`], [`rotation`], [`multi_region`],
+//! Cut by resource: [`keys`], [`aliases`], [`tags`], [`policies`], [`grants`], [`usage`], [`rotation`], [`import`], [`multi_region`],
 //! [`primary_region`]; cryptography by what it makes:
 //! [`cryptography`], [`data_key_pairs`], [`signatures`], [`macs`], [`shared_secrets`]. What of it takes long is done in the
 //! [`workshop`].
@@ -19,6 +19,7 @@ mod cryptography;
 mod data_key_pairs;
 mod forwarding;
 mod grants;
+mod import;
 mod key_ring;
 mod key_use;
 mod keys;

@@ -26,6 +26,7 @@ impl Service {
         let mut access = Access::new(self.state(), &context.caller, facts);
         let response = match request {
             Request::GetKeyLastUsage(request) => self.last_usage(&mut access, request),
+            Request::GetParametersForImport(request) => self.import_parameters(&mut access, request).await,
             request => answer(&mut access, request),
         };
         *involved = access.involved;

@@ -47,7 +47,8 @@ impl Route {
             | O::ListRetirableGrants
             | O::ListKeyPolicies
             | O::GetKeyRotationStatus
-            | O::ListKeyRotations => Self::Read,
+            | O::ListKeyRotations
+            | O::GetParametersForImport => Self::Read,
             O::CreateKey
             | O::UpdateKeyDescription
             | O::EnableKey
@@ -67,7 +68,9 @@ impl Route {
             | O::EnableKeyRotation
             | O::DisableKeyRotation
             | O::RotateKeyOnDemand
-            | O::UpdatePrimaryRegion => Self::Change,
+            | O::UpdatePrimaryRegion
+            | O::ImportKeyMaterial
+            | O::DeleteImportedKeyMaterial => Self::Change,
             _ => Self::Unsupported,
         }
     }

