@@ -45,6 +45,7 @@ calls! {
     Decrypt: DecryptRequest -> DecryptResponse;
     DeleteAlias: DeleteAliasRequest -> DeleteAliasResponse;
     DeriveSharedSecret: DeriveSharedSecretRequest -> DeriveSharedSecretResponse;
+    DeleteImportedKeyMaterial: DeleteImportedKeyMaterialRequest -> DeleteImportedKeyMaterialResponse;
     DescribeKey: DescribeKeyRequest -> DescribeKeyResponse;
     DisableKey: DisableKeyRequest -> DisableKeyResponse;
     DisableKeyRotation: DisableKeyRotationRequest -> DisableKeyRotationResponse;
@@ -61,6 +62,8 @@ calls! {
     GetKeyPolicy: GetKeyPolicyRequest -> GetKeyPolicyResponse;
     GetKeyRotationStatus: GetKeyRotationStatusRequest -> GetKeyRotationStatusResponse;
     GetPublicKey: GetPublicKeyRequest -> GetPublicKeyResponse;
+    GetParametersForImport: GetParametersForImportRequest -> GetParametersForImportResponse;
+    ImportKeyMaterial: ImportKeyMaterialRequest -> ImportKeyMaterialResponse;
     ListAliases: ListAliasesRequest -> ListAliasesResponse;
     ListKeyRotations: ListKeyRotationsRequest -> ListKeyRotationsResponse;
     ListKeys: ListKeysRequest -> ListKeysResponse;

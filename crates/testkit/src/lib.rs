@@ -6,6 +6,7 @@
 //! | [`waiting`] | waiting for a leader or for a state, on watches |
 //! | [`switchboard`], [`place`] | the network between nodes: cut, delayed, held |
 //! | [`client`] | typed requests to a node or a Region, in process |
+//! | [`imports`] | key material of a client, wrapped for its way |
 //! | [`http_endpoint`] | a Region behind HTTP, for real clients |
 //! | [`trails`] | what the audit trails hold |
 //! | [`data_files`], [`secrets_in_clear`] | searching everything on disk for what must not be there |
@@ -17,6 +18,7 @@ pub mod client;
 pub mod cluster;
 pub mod data_files;
 pub mod http_endpoint;
+pub mod imports;
 pub mod place;
 pub mod secrets_in_clear;
 pub mod switchboard;

@@ -189,6 +189,12 @@ async fn workload(cluster: &Cluster, plaintexts: &mut Plaintexts) {
             use_key(&there, &shared.to_string(), plaintexts).await;
             there.create_key(MARKER).await.expect("created");
         }
+        let imported = here.create_external_key(false).await.expect("created");
+        let parameters = here.import_parameters(imported).await.expect("a wrapping key");
+        let material = plaintexts.draw()[..32].to_vec();
+        here.import(&parameters, &material, None).await.expect("imported");
+        plaintexts.known.push(material);
+        use_key(&here, &imported.to_string(), plaintexts).await;
         let domain_keys = |state: &RegionState| state.newest_domain_key().map(|key| key.id);
         let before: Vec<_> = [&east, &west].map(|place| domain_keys(&cluster.state(&cluster.running(place)[0]))).into();
         cluster.clock().advance(days(1));
