@@ -1,6 +1,7 @@
 """Imported key material, wrapped by other implementations, and everything that must not be imported."""
 
 import datetime
+import hmac
 import itertools
 import os
 
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from conftest import key_state, refused, refused_soon, wait_for_state
 from key_import import (
-    CURVES, HYBRID, OAEP, RAW, RSA, USAGES, WRAPPING_SPECS, import_material, is_offered, new_material, parameters, pkcs8,
+    HYBRID, OAEP, RAW, RSA, USAGES, WRAPPING_SPECS, import_material, is_offered, new_material, parameters, pkcs8,
     private_key, wrap, wrap_by_openssl,
 )
 
@@ -105,6 +106,28 @@ def works(kms, arn, spec, material):
     if spec == "SYMMETRIC_DEFAULT":
         blob = kms.encrypt(KeyId=arn, Plaintext=b"imported")["CiphertextBlob"]
         assert kms.decrypt(CiphertextBlob=blob)["Plaintext"] == b"imported"
+    elif spec in RAW:
+        size = spec.removeprefix("HMAC_")
+        made = kms.generate_mac(KeyId=arn, Message=b"imported", MacAlgorithm=f"HMAC_SHA_{size}")["Mac"]
+        assert made == hmac.digest(material, b"imported", f"sha{size}")
+    else:
+        signs_alike(kms, arn, spec, serialization.load_der_private_key(material, None))
+
+
+def signs_alike(kms, arn, spec, private):
+    """What either side signs, the other one verifies."""
+    assert kms.get_public_key(KeyId=arn)["PublicKey"] == public_half(private)
+    if spec in RSA:
+        algorithm, hash_ = "RSASSA_PSS_SHA_256", hashes.SHA256()
+        parameters_ = (padding.PSS(padding.MGF1(hash_), hash_.digest_size), hash_)
+    else:
+        bits = {"ECC_NIST_P384": 384, "ECC_NIST_P521": 512}.get(spec, 256)
+        algorithm, hash_ = f"ECDSA_SHA_{bits}", getattr(hashes, f"SHA{bits}")()
+        parameters_ = (ec.ECDSA(hash_),)
+    theirs = kms.sign(KeyId=arn, Message=b"imported", SigningAlgorithm=algorithm)["Signature"]
+    private.public_key().verify(theirs, b"imported", *parameters_)
+    ours = private.sign(b"imported", *parameters_)
+    assert kms.verify(KeyId=arn, Message=b"imported", Signature=ours, SigningAlgorithm=algorithm)["SignatureValid"]
 
 
 @pytest.mark.parametrize(("spec", "wrapping_spec", "algorithm"), NOT_OFFERED)
@@ -357,6 +380,17 @@ def test_the_same_bytes_in_two_symmetric_keys_are_two_keys(kms, key):
     blob = kms.encrypt(KeyId=key["KeyId"], Plaintext=b"x")["CiphertextBlob"]
     with refused("IncorrectKeyException"):
         kms.decrypt(CiphertextBlob=blob, KeyId=other["KeyId"])
+
+
+def test_the_same_rsa_key_in_two_kms_keys_is_one_key(kms):
+    material, blobs = new_material("RSA_2048"), []
+    keys = [external(kms, "RSA_2048", KeyUsage="ENCRYPT_DECRYPT")["Arn"] for _ in range(2)]
+    rsa_oaep = {"EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}
+    for arn in keys:
+        import_material(kms, arn, material, "RSA_AES_KEY_WRAP_SHA_256")
+        blobs.append(kms.encrypt(KeyId=arn, Plaintext=b"either", **rsa_oaep)["CiphertextBlob"])
+    for arn, blob in itertools.product(keys, blobs):
+        assert kms.decrypt(KeyId=arn, CiphertextBlob=blob, **rsa_oaep)["Plaintext"] == b"either"
 
 
 def test_new_material_beside_the_current_one(kms, key):
