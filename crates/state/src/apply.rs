@@ -10,8 +10,8 @@ use crate::grants::GrantRecord;
 use crate::region_state::RegionState;
 use crate::rows::{Change, KeyRecord, LinkCursor, Meta, Row, RowChange};
 use crate::{
-    aliases, deletion, domain_keys, grants, import, keys, links, multi_region, policies, primary_region, rotation, schedule,
-    tags, usage,
+    aliases, deletion, domain_keys, grants, import, keys, links, multi_region, policies, primary_region, rotation,
+    schedule, tags, usage,
 };
 
 /// What a command came to. A refusal is a normal outcome: it changed nothing but the clock.

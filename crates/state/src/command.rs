@@ -206,9 +206,12 @@ impl Op {
             Self::EnableKeyRotation { .. }
             | Self::DisableKeyRotation(_)
             | Self::RotateKey(_)
-            | Self::UpdatePrimaryRegion(_) => 2,
-            Self::CreateGrant(_) | Self::EndGrant { .. } | Self::RecordUsage(_) => 2,
-            Self::ImportMaterial(_) | Self::DeleteImportedMaterial { .. } => 2,
+            | Self::UpdatePrimaryRegion(_)
+            | Self::CreateGrant(_)
+            | Self::EndGrant { .. }
+            | Self::RecordUsage(_)
+            | Self::ImportMaterial(_)
+            | Self::DeleteImportedMaterial { .. } => 2,
         }
     }
 }

@@ -172,7 +172,8 @@ fn offered_combinations() {
 
 #[test]
 fn the_id_depends_on_material_key_and_account_alone() {
-    let material = |byte| KeyMaterial::import(KeySpec::SymmetricDefault, Partition::Aws, &SecretBytes::copy_from(&[byte; 32]));
+    let material =
+        |byte| KeyMaterial::import(KeySpec::SymmetricDefault, Partition::Aws, &SecretBytes::copy_from(&[byte; 32]));
     let of = |byte, account: &str, id| {
         material(byte)
             .expect("32 bytes")
