@@ -11,6 +11,8 @@ import subprocess
 import threading
 import time
 
+from attestation_authority import Authority
+
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "cn-north-1")
 START_SECONDS = 90
 STOP_SECONDS = 30
@@ -64,6 +66,7 @@ class LocalCluster:
         self.folder = folder
         self.process = None
         self.first_port = None
+        self.authority = Authority()
 
     @property
     def gateway(self):
@@ -87,7 +90,9 @@ class LocalCluster:
         command = [
             os.environ["MERIDIAN_BIN"], "dev", "--ephemeral", "--nodes-per-region", "3",
             "--listen", f"127.0.0.1:{self.first_port}", "--regions", ",".join(REGIONS),
+            "--attestation-root", "attestation-root.pem",
         ]
+        (self.folder / "attestation-root.pem").write_bytes(self.authority.root_pem)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder

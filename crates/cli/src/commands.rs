@@ -82,6 +82,9 @@ pub struct DevArguments {
     /// Time that every message between Regions takes, one way, in milliseconds.
     #[arg(long, env = "MERIDIAN_DEV_LINK_DELAY_MS", default_value_t = 0)]
     pub link_delay_ms: u64,
+    /// Certificates of authorities for attested recipients, PEM; may be given several times.
+    #[arg(long = "attestation-root", value_name = "FILE")]
+    pub attestation_roots: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -36,6 +36,9 @@ pub struct NodeConfig {
     /// Bounds of the front door.
     #[serde(default)]
     pub limits: LimitsSection,
+    /// Whose word is taken for attested recipients.
+    #[serde(default)]
+    pub attestation: AttestationSection,
     /// What is logged, and how.
     #[serde(default)]
     pub log: LogSection,
@@ -184,6 +187,16 @@ impl Default for LimitsSection {
     }
 }
 
+/// `[attestation]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AttestationSection {
+    /// Certificates of authorities, PEM.
+    pub roots: Vec<PathBuf>,
+    /// SHA-256 hashes of certificates of authorities, hexadecimal.
+    pub root_fingerprints: Vec<String>,
+}
+
 /// `[log]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -319,7 +332,8 @@ impl NodeConfig {
         ];
         let optional = [&mut self.api.tls_certificate, &mut self.api.tls_key].into_iter().flatten();
         let secrets = self.credentials.iter_mut().filter_map(|credential| credential.secret_access_key_file.as_mut());
-        for path in required.into_iter().chain(optional).chain(secrets) {
+        let roots = self.attestation.roots.iter_mut();
+        for path in required.into_iter().chain(optional).chain(secrets).chain(roots) {
             *path = folder.join(&*path); // an absolute path replaces the folder
         }
     }
@@ -335,6 +349,13 @@ impl NodeConfig {
         check(self.node.id > 0, "node.id: must be 1 or more".to_owned());
         self.check_members(&mut check);
         self.check_numbers(&mut check);
+        for fingerprint in &self.attestation.root_fingerprints {
+            let is_one = crate::attestation::fingerprint(fingerprint).is_some();
+            check(
+                is_one,
+                format!("attestation.root_fingerprints: {fingerprint} is no SHA-256 hash of 64 hexadecimal digits"),
+            );
+        }
         for credential in &self.credentials {
             let one = credential.secret_access_key.is_some() != credential.secret_access_key_file.is_some();
             let id = &credential.access_key_id;

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::SystemClock;
+use crate::attestation;
 use crate::clock_control;
 use crate::commands::{ClockKind, DevArguments};
 use crate::link_delay::LinkDelay;
@@ -42,7 +43,7 @@ pub async fn run(arguments: DevArguments) -> Result<()> {
     let data_dir = temporary.as_ref().map_or_else(|| arguments.data_dir.clone(), |folder| folder.0.clone());
     let metrics = Metrics::new();
     let (clock, virtual_clock) = clocks(&arguments);
-    let cluster = LocalCluster::start(cluster_config(&arguments, data_dir.clone(), clock, &metrics)).await?;
+    let cluster = LocalCluster::start(cluster_config(&arguments, data_dir.clone(), clock, &metrics)?).await?;
     let stop = CancellationToken::new();
     let mut serving = serve(&arguments, sockets, &cluster, &metrics, &stop);
     let _control = match virtual_clock {
@@ -98,8 +99,9 @@ fn cluster_config(
     data_dir: PathBuf,
     clock: Arc<dyn Clock>,
     metrics: &Metrics,
-) -> LocalClusterConfig {
-    LocalClusterConfig {
+) -> Result<LocalClusterConfig> {
+    let attestation_roots = attestation::roots(&arguments.attestation_roots, &[])?;
+    Ok(LocalClusterConfig {
         regions: arguments.regions.clone(),
         nodes_per_region: arguments.nodes_per_region,
         peer_ip: Ipv4Addr::LOCALHOST.into(),
@@ -108,11 +110,15 @@ fn cluster_config(
         gate: Arc::new(LinkDelay(Duration::from_millis(arguments.link_delay_ms))),
         timing: Timing::default(),
         link_timing: LinkTiming::default(),
-        service: ServiceConfig { max_staleness: Duration::from_secs(1), on_stale: OnStale::Refuse },
+        service: ServiceConfig {
+            max_staleness: Duration::from_secs(1),
+            on_stale: OnStale::Refuse,
+            attestation_roots: Arc::new(attestation_roots),
+        },
         workshop: WorkshopConfig::default(),
         link_metrics: register_links(metrics),
         metrics: metrics.clone(),
-    }
+    })
 }
 
 /// The sockets of the gateway and of each Region, bound before anything else is started.

@@ -1,5 +1,6 @@
 //! Configuration and wiring of everything: what `meridian` does for each of its commands.
 
+mod attestation;
 pub mod bench;
 pub mod clock_control;
 pub mod cluster_files;

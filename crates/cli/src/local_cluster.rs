@@ -260,7 +260,7 @@ impl LocalCluster {
             root_key: Some(FileSeal::at(&region.root_key_file).open().context("the root key of the Region")?),
             timing: config.timing.clone(),
             link_timing: config.link_timing,
-            service: config.service,
+            service: config.service.clone(),
             workshop: Arc::clone(&self.workshop),
             clock: Arc::clone(&config.clock),
             gate: Arc::clone(&config.gate),

@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::SystemClock;
+use crate::attestation;
 use crate::config::{NodeConfig, SealSection};
 use crate::endpoint::RegionEndpoint;
 
@@ -294,6 +295,8 @@ async fn setup(config: NodeConfig, metrics: &Metrics, workshop: Arc<Workshop>) -
     let listener = PeerListener::bind(config.peer.listen, tls.clone()).await;
     let listener = listener.with_context(|| format!("listening on {} ([peer] listen)", config.peer.listen))?;
     let region_identity = region_identity(&config, &authority_pem)?;
+    let attestation_roots = attestation::roots(&config.attestation.roots, &config.attestation.root_fingerprints)
+        .context("[attestation]")?;
     Ok(NodeSetup {
         partition: config.node.partition,
         data_dir: config.node.data_dir,
@@ -313,6 +316,7 @@ async fn setup(config: NodeConfig, metrics: &Metrics, workshop: Arc<Workshop>) -
         service: ServiceConfig {
             max_staleness: config.consistency.max_staleness(),
             on_stale: config.consistency.on_stale,
+            attestation_roots: Arc::new(attestation_roots),
         },
         workshop,
         clock: Arc::new(SystemClock),

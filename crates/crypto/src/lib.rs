@@ -22,11 +22,13 @@
 //! | [`transport`] | key material on its way to another Region (HPKE with X-Wing) |
 //! | [`region_identity`] | the signature key of a Region |
 //! | [`labels`] | every domain-separation label, in one place |
+//! | [`attestation`] | documents that say which key an answer is to be sealed to, verified |
 //! | [`process`] | keeping secrets out of core dumps |
 
 pub mod aead;
 pub mod algorithms;
 mod asymmetric;
+pub mod attestation;
 mod canonical;
 pub mod ciphertext;
 pub mod data_key_pair;
@@ -45,11 +47,13 @@ pub mod prepared;
 pub mod process;
 pub mod public_key;
 pub mod random;
+mod recipient;
 pub mod region_identity;
 pub mod sealed;
 pub mod secret;
 pub mod transport;
 
+pub use attestation::{AttestationError, AttestationRoots, AttestedRecipient};
 pub use ciphertext::{CiphertextHeader, EncryptError, InvalidCiphertext, MaterialCipher};
 pub use data_key_pair::DataKeyPair;
 pub use grant_token::{GrantToken, GrantTokenKey};

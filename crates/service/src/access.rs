@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use meridian_crypto::AttestedRecipient;
 use meridian_identity::{Caller, CallerKind};
 use meridian_model::ids::split_kms_arn;
 use meridian_model::{AccountId, AliasName, ErrorCode, KeyArn, KeyId, ServiceError};
@@ -35,11 +36,13 @@ pub(crate) struct Access<'a> {
     pub(crate) involved: Vec<KeyArn>,
     /// The request names a version of key material that this state does not know: forged, or newer than the state.
     pub(crate) lacks_version: bool,
+    /// Whom the answer is to be sealed to.
+    pub(crate) recipient: Option<Arc<AttestedRecipient>>,
 }
 
 impl<'a> Access<'a> {
     pub(crate) fn new(state: Arc<RegionState>, caller: &'a Caller, facts: RequestFacts<'a>) -> Self {
-        Self { state, caller, facts, involved: Vec::new(), lacks_version: false }
+        Self { state, caller, facts, involved: Vec::new(), lacks_version: false, recipient: None }
     }
 
     /// The account that the caller acts in.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use meridian_audit::Trail;
 use meridian_consensus::Group;
+use meridian_crypto::{AttestationRoots, AttestedRecipient};
 use meridian_model::{Clock, ErrorCode, KeyArn, Request, Response, ServiceError, Timestamp};
 use meridian_replication::Replicator;
 use meridian_state::RegionState;
@@ -34,13 +35,15 @@ pub enum OnStale {
 }
 
 /// Settings of a node's service.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServiceConfig {
     /// How old the knowledge of a node may be before it asks the leader. A change that takes access away holds on
     /// every node within this time.
     pub max_staleness: Duration,
     /// What happens when the leader cannot be asked.
     pub on_stale: OnStale,
+    /// Whose word is taken for attested recipients; without any, there are none.
+    pub attestation_roots: Arc<AttestationRoots>,
 }
 
 /// How long a read or a stale node waits for the leader.
@@ -175,8 +178,10 @@ impl Service {
         request: &Request,
         involved: &mut Vec<KeyArn>,
     ) -> Result<Response, ServiceError> {
+        let recipient = self.recipient_of(request).await?;
         let state = self.fresh_state().await?;
-        let (response, lacks_version) = self.use_key_in(Arc::clone(&state), context, request, involved).await;
+        let (response, lacks_version) =
+            self.use_key_in(Arc::clone(&state), context, request, recipient.clone(), involved).await;
         match &response {
             Err(refusal) if lacks_version || depends_on_state(refusal) => {}
             _ => return response,
@@ -185,7 +190,7 @@ impl Service {
         let is_current = self.0.group.read_barrier(read_deadline()).await.is_ok();
         let newest = self.state();
         if is_current && !Arc::ptr_eq(&state, &newest) {
-            return self.use_key_in(newest, context, request, involved).await.0;
+            return self.use_key_in(newest, context, request, recipient, involved).await.0;
         }
         response
     }
@@ -196,11 +201,12 @@ impl Service {
         state: Arc<RegionState>,
         context: &CallContext,
         request: &Request,
+        recipient: Option<Arc<AttestedRecipient>>,
         involved: &mut Vec<KeyArn>,
     ) -> (Result<Response, ServiceError>, bool) {
         let facts = self.ring().and_then(|ring| RequestFacts::of(ring.grant_tokens(), request));
         let mut access = match facts {
-            Ok(facts) => Access::new(state, &context.caller, facts),
+            Ok(facts) => Access { recipient, ..Access::new(state, &context.caller, facts) },
             Err(error) => return (Err(error), false),
         };
         let work = self.permit_use(&mut access, request);
@@ -222,7 +228,7 @@ impl Service {
             Request::GenerateDataKeyWithoutPlaintext(request) => {
                 cryptography::generate_data_key_without_plaintext(access, ring, request).map(Work::Done)
             }
-            Request::GenerateRandom(request) => cryptography::generate_random(request).map(Work::Done),
+            Request::GenerateRandom(request) => cryptography::generate_random(access, request).map(Work::Done),
             Request::GenerateDataKeyPair(request) => data_key_pairs::generate(access, ring, request),
             Request::GenerateDataKeyPairWithoutPlaintext(request) => {
                 data_key_pairs::generate_without_plaintext(access, ring, request)
@@ -290,6 +296,10 @@ impl Service {
 
     pub(crate) fn trail(&self) -> &Trail {
         &self.0.trail
+    }
+
+    pub(crate) fn attestation_roots(&self) -> &Arc<AttestationRoots> {
+        &self.0.config.attestation_roots
     }
 
     pub(crate) fn workshop(&self) -> &Workshop {

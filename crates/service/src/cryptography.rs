@@ -25,6 +25,7 @@ use crate::access::{Access, Forms};
 use crate::key_ring::{KeyRing, log_internal};
 use crate::key_use::KeyInUse;
 use crate::keys::validation;
+use crate::recipients::Told;
 use crate::work::{Work, check_dry_run, would_have_succeeded};
 
 pub(crate) type Context = BTreeMap<String, String>;
@@ -52,7 +53,6 @@ pub(crate) fn decrypt(
     ring: &Arc<KeyRing>,
     request: &DecryptRequest,
 ) -> Result<Work, ServiceError> {
-    refuse_recipient(request.recipient.is_some())?;
     let source = Source {
         blob: request.ciphertext_blob.as_ref(),
         identifier: request.key_id.as_deref(),
@@ -64,16 +64,17 @@ pub(crate) fn decrypt(
         return Err(would_have_succeeded());
     }
     let opener = source.open_by::<action::Decrypt>(access, ring)?;
-    let dry_run = request.dry_run;
+    let (dry_run, recipient) = (request.dry_run, access.recipient.clone());
     Work::of(opener.is_slow(), move || {
         let plaintext = opener.open()?;
         check_dry_run(dry_run)?;
+        let told = Told::to(recipient.as_deref(), &plaintext)?;
         Ok(DecryptResponse {
-            key_material_id: opener.material_id(),
+            key_material_id: opener.material_id().filter(|_| recipient.is_none()), // as the API model has it
             key_id: opener.key.arn(),
-            plaintext: Some(to_blob(&plaintext)),
+            plaintext: told.plaintext,
             encryption_algorithm: opener.algorithm,
-            ciphertext_for_recipient: None,
+            ciphertext_for_recipient: told.sealed,
         })
     })
 }
@@ -124,17 +125,17 @@ pub(crate) fn generate_data_key(
     ring: &Arc<KeyRing>,
     request: &GenerateDataKeyRequest,
 ) -> Result<Response, ServiceError> {
-    refuse_recipient(request.recipient.is_some())?;
     let len = data_key_len(request.key_spec, request.number_of_bytes)?;
     let sealer = Sealer::for_data_keys::<action::GenerateDataKey>(access, ring, &request.key_id)?;
     check_dry_run(request.dry_run)?;
     let data_key = SecretBytes::random(len).map_err(log_internal("generating a data key"))?;
+    let told = Told::to(access.recipient.as_deref(), &data_key)?;
     Ok(GenerateDataKeyResponse {
         ciphertext_blob: sealer.seal(&request.encryption_context, data_key.expose())?,
-        plaintext: Some(to_blob(&data_key)),
+        plaintext: told.plaintext,
         key_material_id: sealer.material_id(),
         key_id: sealer.key_arn(),
-        ciphertext_for_recipient: None,
+        ciphertext_for_recipient: told.sealed,
     }
     .into())
 }
@@ -158,8 +159,7 @@ pub(crate) fn generate_data_key_without_plaintext(
 }
 
 /// `GenerateRandom`
-pub(crate) fn generate_random(request: &GenerateRandomRequest) -> Result<Response, ServiceError> {
-    refuse_recipient(request.recipient.is_some())?;
+pub(crate) fn generate_random(access: &Access<'_>, request: &GenerateRandomRequest) -> Result<Response, ServiceError> {
     if request.custom_key_store_id.is_some() {
         let message = "GenerateRandom does not support custom key stores yet.";
         return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
@@ -168,7 +168,8 @@ pub(crate) fn generate_random(request: &GenerateRandomRequest) -> Result<Respons
         validation("1 validation error detected: Value null at 'numberOfBytes' failed to satisfy constraint: Member must not be null")
     })?;
     let bytes = SecretBytes::random(len as usize).map_err(log_internal("generating random bytes"))?;
-    Ok(GenerateRandomResponse { plaintext: Some(to_blob(&bytes)), ciphertext_for_recipient: None }.into())
+    let told = Told::to(access.recipient.as_deref(), &bytes)?;
+    Ok(GenerateRandomResponse { plaintext: told.plaintext, ciphertext_for_recipient: told.sealed }.into())
 }
 
 /// A key that the caller may encrypt under, its current material at hand if it is a symmetric one.
@@ -377,14 +378,6 @@ fn ignores_ciphertext(dry_run: Option<bool>, modifiers: &[DryRunModifierType]) -
         return Err(validation("DryRunModifiers is valid only when DryRun is true."));
     }
     Ok(modifiers.contains(&DryRunModifierType::IgnoreCiphertext))
-}
-
-pub(crate) fn refuse_recipient(is_given: bool) -> Result<(), ServiceError> {
-    if is_given {
-        let message = "Attested recipients are not supported yet.";
-        return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
-    }
-    Ok(())
 }
 
 fn required_ciphertext(blob: Option<&Blob>) -> Result<&Blob, ServiceError> {

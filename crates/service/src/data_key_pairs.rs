@@ -12,9 +12,10 @@ use meridian_model::{Blob, DataKeyPairSpec, ErrorCode, Partition, Response, Serv
 use meridian_policy::{Action, action};
 
 use crate::access::Access;
-use crate::cryptography::{Context, Sealer, refuse_recipient, to_blob};
+use crate::cryptography::{Context, Sealer};
 use crate::key_ring::{KeyRing, log_internal};
 use crate::keys::has_sm2;
+use crate::recipients::Told;
 use crate::work::{Work, check_dry_run};
 
 /// `GenerateDataKeyPair`
@@ -24,21 +25,21 @@ pub(crate) fn generate(
     request: &GenerateDataKeyPairRequest,
 ) -> Result<Work, ServiceError> {
     check_spec(request.key_pair_spec, access.state.partition())?;
-    refuse_recipient(request.recipient.is_some())?;
     let sealer = Sealer::for_data_keys::<action::GenerateDataKeyPair>(access, ring, &request.key_id)?;
     check_dry_run(request.dry_run)?;
-    let spec = request.key_pair_spec;
+    let (spec, recipient) = (request.key_pair_spec, access.recipient.clone());
     Ok(new_pair(spec, sealer, request.encryption_context.clone(), move |sealer, pair, private_key_ciphertext_blob| {
-        GenerateDataKeyPairResponse {
+        let told = Told::to(recipient.as_deref(), &pair.private_key_pkcs8)?;
+        Ok(GenerateDataKeyPairResponse {
             private_key_ciphertext_blob,
-            private_key_plaintext: Some(to_blob(&pair.private_key_pkcs8)),
+            private_key_plaintext: told.plaintext,
             public_key: pair.public_key_der.into(),
             key_id: sealer.key_arn(),
             key_pair_spec: spec,
-            ciphertext_for_recipient: None,
+            ciphertext_for_recipient: told.sealed,
             key_material_id: sealer.material_id(),
         }
-        .into()
+        .into())
     }))
 }
 
@@ -53,14 +54,14 @@ pub(crate) fn generate_without_plaintext(
     check_dry_run(request.dry_run)?;
     let spec = request.key_pair_spec;
     Ok(new_pair(spec, sealer, request.encryption_context.clone(), move |sealer, pair, private_key_ciphertext_blob| {
-        GenerateDataKeyPairWithoutPlaintextResponse {
+        Ok(GenerateDataKeyPairWithoutPlaintextResponse {
             private_key_ciphertext_blob,
             public_key: pair.public_key_der.into(),
             key_id: sealer.key_arn(),
             key_pair_spec: spec,
             key_material_id: sealer.material_id(),
         }
-        .into()
+        .into())
     }))
 }
 
@@ -69,12 +70,12 @@ fn new_pair<A: Action + Send + 'static>(
     spec: DataKeyPairSpec,
     sealer: Sealer<A>,
     context: Context,
-    answer: impl FnOnce(&Sealer<A>, DataKeyPair, Blob) -> Response + Send + 'static,
+    answer: impl FnOnce(&Sealer<A>, DataKeyPair, Blob) -> Result<Response, ServiceError> + Send + 'static,
 ) -> Work {
     let seal = move |material: KeyMaterial| {
         let pair = DataKeyPair::of(&material).map_err(log_internal("encoding a data key pair"))?;
         let ciphertext = sealer.seal(&context, pair.private_key_pkcs8.expose())?;
-        Ok(answer(&sealer, pair, ciphertext))
+        answer(&sealer, pair, ciphertext)
     };
     Work::NewKey(data_key_pair::key_spec(spec), Box::new(seal))
 }

@@ -30,6 +30,7 @@ mod pages;
 mod policies;
 mod primary_region;
 mod reads;
+mod recipients;
 mod request_facts;
 mod rotation;
 mod route;

@@ -10,9 +10,10 @@ use meridian_model::{KeyUsageType, ServiceError};
 use meridian_policy::action;
 
 use crate::access::Access;
-use crate::cryptography::{refuse_recipient, to_blob};
+use crate::cryptography::to_blob;
 use crate::key_ring::KeyRing;
 use crate::key_use::KeyInUse;
+use crate::recipients::Told;
 use crate::work::{Work, check_dry_run};
 
 /// `DeriveSharedSecret`: the raw secret; deriving keys from it is left to the caller.
@@ -21,7 +22,6 @@ pub(crate) fn derive(
     ring: &Arc<KeyRing>,
     request: &DeriveSharedSecretRequest,
 ) -> Result<Work, ServiceError> {
-    refuse_recipient(request.recipient.is_some())?;
     let usage = KeyUsageType::KeyAgreement;
     let key = KeyInUse::<action::DeriveSharedSecret>::find(access, ring, &request.key_id, usage)?;
     let algorithm = request.key_agreement_algorithm;
@@ -29,10 +29,11 @@ pub(crate) fn derive(
     let shared = key.prepared()?.derive_shared_secret(algorithm, request.public_key.as_slice());
     let shared = shared.map_err(|error| key.refusal(error))?;
     check_dry_run(request.dry_run)?;
+    let told = Told::to(access.recipient.as_deref(), &shared)?;
     Ok(Work::done(DeriveSharedSecretResponse {
         key_id: key.arn(),
-        shared_secret: Some(to_blob(&shared)),
-        ciphertext_for_recipient: None,
+        shared_secret: told.plaintext,
+        ciphertext_for_recipient: told.sealed,
         key_agreement_algorithm: algorithm,
         key_origin: key.record.origin,
     }))

@@ -128,7 +128,11 @@ impl Cluster {
             seed: Seed::of_this_run(),
             timing: Timing::default(),
             link_timing: LinkTiming::default(),
-            service: ServiceConfig { max_staleness: Duration::from_secs(1), on_stale: OnStale::Refuse },
+            service: ServiceConfig {
+                max_staleness: Duration::from_secs(1),
+                on_stale: OnStale::Refuse,
+                attestation_roots: Arc::default(),
+            },
         }
     }
 
