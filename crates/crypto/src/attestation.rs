@@ -28,7 +28,7 @@ use crate::public_key::PublicKey;
 /// Longest document in bytes (API model).
 pub const DOCUMENT_LEN_MAX: usize = 262_144;
 /// How old a document may be, and how far its clock may be ahead of ours. A fresh one costs an enclave a call of its hypervisor.
-pub const AGE_MAX: Duration = Duration::from_secs(300);
+pub const AGE_MAX: Duration = Duration::from_mins(5);
 
 /// Why a document is not believed. What was wrong may be told: whoever sent it has it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,14 +95,14 @@ impl AttestationRoots {
         if self.is_empty() {
             return Err(AttestationError::NoRoots);
         }
-        let signed = parse_signed(document)?;
-        let content = parse_payload(signed.payload.as_deref().unwrap_or_default())?;
+        let cose = parse_signed(document)?;
+        let content = parse_payload(cose.payload.as_deref().unwrap_or_default())?;
         let payload = Payload::of(&Members::of(&content)?)?;
         let signer = CertificateDer::from(payload.certificate);
         let signer = EndEntityCert::try_from(&signer).map_err(AttestationError::Untrusted)?;
         self.check_chain(&signer, &payload, now)?;
         let key = signer.subject_public_key_info();
-        signed.verify_signature(&[], |signature, message| check_signature(&key, message, signature))?;
+        cose.verify_signature(&[], |signature, message| check_signature(&key, message, signature))?;
         let age = now.since(payload.timestamp).max(payload.timestamp.since(now));
         if age > AGE_MAX {
             return Err(AttestationError::NotFresh);

@@ -60,16 +60,17 @@ fn recipient_info(public_der: &[u8], wrapped: &[u8]) -> Vec<u8> {
 fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let len = parts.iter().map(|part| part.len()).sum::<usize>();
     let mut element = vec![tag];
-    match u8::try_from(len) {
-        Ok(short @ ..=0x7f) => element.push(short),
-        _ => {
-            let bytes = len.to_be_bytes();
-            let significant = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];
-            element.push(0x80 | u8::try_from(significant.len()).expect("a length has at most eight bytes"));
-            element.extend_from_slice(significant);
-        }
+    if let Ok(short @ ..=0x7f) = u8::try_from(len) {
+        element.push(short);
+    } else {
+        let bytes = len.to_be_bytes();
+        let significant = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];
+        element.push(0x80 | u8::try_from(significant.len()).expect("a length has at most eight bytes"));
+        element.extend_from_slice(significant);
     }
-    parts.iter().for_each(|part| element.extend_from_slice(part));
+    for part in parts {
+        element.extend_from_slice(part);
+    }
     element
 }
 

@@ -45,6 +45,11 @@ impl<'a> Access<'a> {
         Self { state, caller, facts, involved: Vec::new(), lacks_version: false, recipient: None }
     }
 
+    /// The same view, of a request whose answer is to be sealed to `recipient`.
+    pub(crate) fn answering(self, recipient: Option<Arc<AttestedRecipient>>) -> Self {
+        Self { recipient, ..self }
+    }
+
     /// The account that the caller acts in.
     pub(crate) fn account(&self) -> AccountId {
         self.caller.account
@@ -126,9 +131,9 @@ impl<'a> Access<'a> {
     fn grants_on(&self, key_id: KeyId) -> impl Iterator<Item = &GrantTerms> + '_ {
         let grants = self.state.grants();
         let named = self.facts.named_grants(key_id).filter_map(move |grant_id| grants.get(key_id, grant_id));
-        let names =
+        let principals =
             std::iter::once_with(|| self.principal().names(self.state.partition()).collect::<Vec<_>>()).flatten();
-        let of_caller = names.flat_map(move |name| grants.of_grantee(key_id, name.into(), None));
+        let of_caller = principals.flat_map(move |name| grants.of_grantee(key_id, name.into(), None));
         named.chain(of_caller).map(|grant| &grant.terms)
     }
 

@@ -206,7 +206,7 @@ impl Service {
     ) -> (Result<Response, ServiceError>, bool) {
         let facts = self.ring().and_then(|ring| RequestFacts::of(ring.grant_tokens(), request));
         let mut access = match facts {
-            Ok(facts) => Access { recipient, ..Access::new(state, &context.caller, facts) },
+            Ok(facts) => Access::new(state, &context.caller, facts).answering(recipient),
             Err(error) => return (Err(error), false),
         };
         let work = self.permit_use(&mut access, request);
