@@ -13,9 +13,13 @@ def last(kms, key):
 
 
 def seen(kms, key, operation):
-    """Waits until the Region knows of `operation` as the last use of `key`, and gives the entry."""
-    wait_until(lambda: last(kms, key).get("KeyLastUsage", {}).get("Operation") == operation, operation, seconds=20)
-    return last(kms, key)["KeyLastUsage"]
+    """Waits until every node knows of `operation` as the last use of `key`, and gives the entry."""
+
+    def known():
+        entries = [last(kms, key).get("KeyLastUsage") for _ in range(6)]  # the nodes of a Region answer in turn
+        return entries[0] if all(entry and entry["Operation"] == operation for entry in entries) else None
+
+    return wait_until(known, operation, seconds=20)
 
 
 def test_a_key_that_was_never_used(kms, key):

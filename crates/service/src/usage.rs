@@ -254,7 +254,7 @@ mod tests {
     fn memory_and_batches_are_bounded() {
         let noted = NotedUses::new();
         let key_of = |number: u32| KeyId::multi_region(u128::from(number).to_be_bytes());
-        for number in 0..(SHARDS * KEYS_PER_SHARD + 1_000) as u32 {
+        for number in 0..u32::try_from(SHARDS * KEYS_PER_SHARD + 1_000).expect("few") {
             noted.note(UsageRecord { key_id: key_of(number), ..used(1, 1) });
         }
         let kept: usize = noted.shards.iter().map(|shard| shard.lock().expect("whole").len()).sum();

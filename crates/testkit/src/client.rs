@@ -40,6 +40,7 @@ macro_rules! calls {
 calls! {
     CancelKeyDeletion: CancelKeyDeletionRequest -> CancelKeyDeletionResponse;
     CreateAlias: CreateAliasRequest -> CreateAliasResponse;
+    CreateGrant: CreateGrantRequest -> CreateGrantResponse;
     CreateKey: CreateKeyRequest -> CreateKeyResponse;
     Decapsulate: DecapsulateRequest -> DecapsulateResponse;
     Decrypt: DecryptRequest -> DecryptResponse;
@@ -59,6 +60,7 @@ calls! {
         GenerateDataKeyWithoutPlaintextRequest -> GenerateDataKeyWithoutPlaintextResponse;
     GenerateMac: GenerateMacRequest -> GenerateMacResponse;
     GenerateRandom: GenerateRandomRequest -> GenerateRandomResponse;
+    GetKeyLastUsage: GetKeyLastUsageRequest -> GetKeyLastUsageResponse;
     GetKeyPolicy: GetKeyPolicyRequest -> GetKeyPolicyResponse;
     GetKeyRotationStatus: GetKeyRotationStatusRequest -> GetKeyRotationStatusResponse;
     GetPublicKey: GetPublicKeyRequest -> GetPublicKeyResponse;

@@ -48,7 +48,7 @@ async fn uses_are_region_wide_and_survive_restarts() {
     // A node that stops in good order brings in what it has noted.
     cluster.clock().advance(std::time::Duration::from_secs(1));
     cluster.client_on(&nodes[2]).decrypt(&ciphertext.expect("one")).await.expect("decrypted");
-    cluster.stop(nodes[2].clone()).await;
+    cluster.stop(&nodes[2]).await;
     await_use(&cluster, &region, key_id, Decrypt).await;
     cluster.kill(&region).await;
     cluster.restart(&region).await;

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use meridian_model::shapes::{
-    CancelKeyDeletionRequest, CreateAliasRequest, DecryptRequest, EnableKeyRequest, ListAliasesRequest,
-    ListResourceTagsRequest, PutKeyPolicyRequest, Tag, TagResourceRequest, UpdateKeyDescriptionRequest,
+    CancelKeyDeletionRequest, CreateAliasRequest, CreateGrantRequest, DecryptRequest, EnableKeyRequest,
+    ListAliasesRequest, ListResourceTagsRequest, PutKeyPolicyRequest, Tag, TagResourceRequest,
+    UpdateKeyDescriptionRequest,
 };
 use meridian_model::time::days;
-use meridian_model::{Blob, ErrorCode, KeyId, KeyState, Region};
+use meridian_model::{Blob, ErrorCode, GrantOperation, KeyId, KeyState, Region};
 use meridian_state::RegionState;
 use meridian_testkit::waiting::{assert_refused, retried};
 use meridian_testkit::{Client, Cluster, Place};
@@ -23,6 +24,13 @@ async fn furnished_key(client: &Client, alias: &str) -> (KeyId, Blob) {
     let policy = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}}"#.to_owned();
     let put = PutKeyPolicyRequest { key_id: key_id.clone(), policy, ..PutKeyPolicyRequest::default() };
     client.call(put).await.expect("a policy");
+    let grant = CreateGrantRequest {
+        key_id: key_id.clone(),
+        grantee_principal: Some("arn:aws:iam::000000000002:root".to_owned()),
+        operations: vec![GrantOperation::Decrypt],
+        ..CreateGrantRequest::default()
+    };
+    client.call(grant).await.expect("a grant");
     let ciphertext = client.encrypt(alias, b"soon unreadable").await.expect("encrypted");
     (key_id.parse().expect("a key ID"), ciphertext)
 }
