@@ -123,7 +123,7 @@ mod tests {
             "DestinationEncryptionContext":{{"a":"b"}},"DestinationKeyId":"k","CiphertextBlob":"AAAA","Plaintext":"AAAA",
             "Message":"AAAA","Mac":"AAAA","Signature":"AAAA","PublicKey":"AAAA","SigningAlgorithm":"ECDSA_SHA_256",
             "MacAlgorithm":"HMAC_SHA_256","KeyPairSpec":"RSA_2048","KeyAgreementAlgorithm":"ECDH","Operations":["Sign"],
-            "EncapsulationAlgorithm":"ML_KEM","Ciphertext":"AAAA","GrantToken":"{key}","GrantId":"g"}}"#
+            "EncapsulationAlgorithm":"ML_KEM","SharedSecretCiphertextBlob":"AAAA","GrantToken":"{key}","GrantId":"g"}}"#
         );
         for operation in Operation::ALL {
             let Ok(request) = Request::decode(*operation, body.as_bytes()) else { continue };
