@@ -14,6 +14,7 @@ from key_import import (
     HYBRID, OAEP, RAW, RSA, USAGES, WRAPPING_SPECS, import_material, is_offered, new_material, parameters, pkcs8,
     private_key, wrap, wrap_by_openssl,
 )
+from local_cluster import wait_until
 
 COMBINATIONS = list(itertools.product(USAGES, WRAPPING_SPECS, OAEP + HYBRID))
 OFFERED = [combination for combination in COMBINATIONS if is_offered(*combination)]
@@ -422,6 +423,31 @@ def test_new_material_beside_the_current_one(kms, key):
     kms.delete_imported_key_material(KeyId=key["KeyId"], KeyMaterialId=waits)
     assert key_state(kms, key["KeyId"]) == "Enabled"
     import_material(kms, key["KeyId"], os.urandom(32), ImportType="NEW_KEY_MATERIAL")
+
+
+def test_new_material_is_rotated_to(kms, key):
+    first, second = os.urandom(32), os.urandom(32)
+    former = import_material(kms, key["KeyId"], first)["KeyMaterialId"]
+    blob = kms.encrypt(KeyId=key["KeyId"], Plaintext=b"before")["CiphertextBlob"]
+    with refused("KMSInvalidStateException"):
+        kms.rotate_key_on_demand(KeyId=key["KeyId"])
+    current = import_material(kms, key["KeyId"], second, ImportType="NEW_KEY_MATERIAL")["KeyMaterialId"]
+
+    def versions():
+        listed = kms.list_key_rotations(KeyId=key["KeyId"], IncludeKeyMaterial="ALL_KEY_MATERIAL")["Rotations"]
+        return {entry["KeyMaterialId"]: (entry["KeyMaterialState"], entry["ImportState"]) for entry in listed}
+
+    assert versions() == {former: ("CURRENT", "IMPORTED"), current: ("PENDING_ROTATION", "IMPORTED")}
+    kms.rotate_key_on_demand(KeyId=key["KeyId"])
+    wait_until(lambda: metadata(kms, key["KeyId"])["CurrentKeyMaterialId"] == current, "the rotation to be done")
+    assert versions() == {former: ("NON_CURRENT", "IMPORTED"), current: ("CURRENT", "IMPORTED")}
+    assert kms.decrypt(CiphertextBlob=blob)["Plaintext"] == b"before"
+    # From now on the key needs both.
+    kms.delete_imported_key_material(KeyId=key["KeyId"], KeyMaterialId=former)
+    assert key_state(kms, key["KeyId"]) == "PendingImport"
+    assert versions()[former] == ("NON_CURRENT", "PENDING_IMPORT")
+    import_material(kms, key["KeyId"], first)
+    assert kms.decrypt(CiphertextBlob=blob)["Plaintext"] == b"before"
 
 
 @pytest.mark.parametrize("spec", ["HMAC_256", "RSA_2048", "ECC_NIST_P256"])

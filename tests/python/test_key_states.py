@@ -5,66 +5,73 @@ import json
 import pytest
 
 from conftest import refused, refused_soon
+from key_import import new_material, parameters, wrap
+
+WRAPPING = "RSA_AES_KEY_WRAP_SHA_256"
 from local_cluster import wait_until
 
-STATES = ("Enabled", "Disabled", "PendingDeletion", "PendingReplicaDeletion")
+STATES = ("Enabled", "Disabled", "PendingDeletion", "PendingReplicaDeletion", "PendingImport")
 
-# ok: succeeds. disabled, pending, not_pending: see REFUSALS.
+# ok: succeeds. disabled, pending, not_pending, import, external: see REFUSALS. -: no key that has the operation is ever in the state.
 MATRIX = """
-    CancelKeyDeletion                    not_pending  not_pending  ok       ok
-    CreateAlias                          ok           ok           pending  pending
-    CreateGrant                          ok           disabled     pending  pending
-    Decapsulate                          ok           disabled     pending  pending
-    Decrypt                              ok           disabled     pending  pending
-    DecryptWithRsa                       ok           disabled     pending  pending
-    DeleteAlias                          ok           ok           ok       ok
-    DeriveSharedSecret                   ok           disabled     pending  pending
-    DescribeKey                          ok           ok           ok       ok
-    DisableKey                           ok           ok           pending  pending
-    DisableKeyRotation                   ok           disabled     pending  pending
-    EnableKey                            ok           ok           pending  pending
-    EnableKeyRotation                    ok           disabled     pending  pending
-    Encapsulate                          ok           disabled     pending  pending
-    Encrypt                              ok           disabled     pending  pending
-    EncryptWithRsa                       ok           disabled     pending  pending
-    GenerateDataKey                      ok           disabled     pending  pending
-    GenerateDataKeyPair                  ok           disabled     pending  pending
-    GenerateDataKeyPairWithoutPlaintext  ok           disabled     pending  pending
-    GenerateDataKeyWithoutPlaintext      ok           disabled     pending  pending
-    GenerateMac                          ok           disabled     pending  pending
-    GetKeyLastUsage                      ok           ok           ok       ok
-    GetKeyPolicy                         ok           ok           ok       ok
-    GetKeyRotationStatus                 ok           ok           ok       ok
-    GetPublicKey                         ok           disabled     pending  pending
-    ListAliases                          ok           ok           ok       ok
-    ListGrants                           ok           ok           ok       ok
-    ListKeyPolicies                      ok           ok           ok       ok
-    ListKeyRotations                     ok           ok           ok       ok
-    ListResourceTags                     ok           ok           ok       ok
-    PutKeyPolicy                         ok           ok           ok       ok
-    ReEncryptFrom                        ok           disabled     pending  pending
-    ReEncryptTo                          ok           disabled     pending  pending
-    ReplicateKey                         ok           disabled     pending  pending
-    RetireGrant                          ok           ok           ok       ok
-    RevokeGrant                          ok           ok           ok       ok
-    RotateKeyOnDemand                    ok           disabled     pending  pending
-    ScheduleKeyDeletion                  ok           ok           pending  pending
-    Sign                                 ok           disabled     pending  pending
-    SignWithRsa                          ok           disabled     pending  pending
-    TagResource                          ok           ok           pending  pending
-    UntagResource                        ok           ok           pending  pending
-    UpdateAliasFrom                      ok           ok           ok       ok
-    UpdateAliasTo                        ok           ok           pending  pending
-    UpdateKeyDescription                 ok           ok           pending  pending
-    UpdatePrimaryRegion                  ok           disabled     pending  pending
-    Verify                               ok           disabled     pending  pending
-    VerifyMac                            ok           disabled     pending  pending
+    CancelKeyDeletion                    not_pending  not_pending  ok       ok       not_pending
+    CreateAlias                          ok           ok           pending  pending  ok
+    CreateGrant                          ok           disabled     pending  pending  import
+    Decapsulate                          ok           disabled     pending  pending  -
+    Decrypt                              ok           disabled     pending  pending  import
+    DecryptWithRsa                       ok           disabled     pending  pending  import
+    DeleteAlias                          ok           ok           ok       ok       ok
+    DeleteImportedKeyMaterial            ok           ok           ok       ok       ok
+    DeriveSharedSecret                   ok           disabled     pending  pending  import
+    DescribeKey                          ok           ok           ok       ok       ok
+    DisableKey                           ok           ok           pending  pending  import
+    DisableKeyRotation                   ok           disabled     pending  pending  external
+    EnableKey                            ok           ok           pending  pending  import
+    EnableKeyRotation                    ok           disabled     pending  pending  external
+    Encapsulate                          ok           disabled     pending  pending  -
+    Encrypt                              ok           disabled     pending  pending  import
+    EncryptWithRsa                       ok           disabled     pending  pending  import
+    GenerateDataKey                      ok           disabled     pending  pending  import
+    GenerateDataKeyPair                  ok           disabled     pending  pending  import
+    GenerateDataKeyPairWithoutPlaintext  ok           disabled     pending  pending  import
+    GenerateDataKeyWithoutPlaintext      ok           disabled     pending  pending  import
+    GenerateMac                          ok           disabled     pending  pending  import
+    GetKeyLastUsage                      ok           ok           ok       ok       ok
+    GetKeyPolicy                         ok           ok           ok       ok       ok
+    GetKeyRotationStatus                 ok           ok           ok       ok       ok
+    GetParametersForImport               ok           ok           pending  pending  ok
+    GetPublicKey                         ok           disabled     pending  pending  import
+    ImportKeyMaterial                    ok           ok           pending  pending  ok
+    ListAliases                          ok           ok           ok       ok       ok
+    ListGrants                           ok           ok           ok       ok       ok
+    ListKeyPolicies                      ok           ok           ok       ok       ok
+    ListKeyRotations                     ok           ok           ok       ok       ok
+    ListResourceTags                     ok           ok           ok       ok       ok
+    PutKeyPolicy                         ok           ok           ok       ok       ok
+    ReEncryptFrom                        ok           disabled     pending  pending  import
+    ReEncryptTo                          ok           disabled     pending  pending  import
+    ReplicateKey                         ok           disabled     pending  pending  import
+    RetireGrant                          ok           ok           ok       ok       ok
+    RevokeGrant                          ok           ok           ok       ok       ok
+    RotateKeyOnDemand                    ok           disabled     pending  pending  import
+    ScheduleKeyDeletion                  ok           ok           pending  pending  ok
+    Sign                                 ok           disabled     pending  pending  import
+    SignWithRsa                          ok           disabled     pending  pending  import
+    TagResource                          ok           ok           pending  pending  ok
+    UntagResource                        ok           ok           pending  pending  ok
+    UpdateAliasFrom                      ok           ok           ok       ok       ok
+    UpdateAliasTo                        ok           ok           pending  pending  ok
+    UpdateKeyDescription                 ok           ok           pending  pending  ok
+    UpdatePrimaryRegion                  ok           disabled     pending  pending  import
+    Verify                               ok           disabled     pending  pending  import
+    VerifyMac                            ok           disabled     pending  pending  import
 """
 
 CELLS = [
     pytest.param(row.split()[0], state, cell, id=f"{row.split()[0]}-{state}")
     for row in MATRIX.strip().splitlines()
     for state, cell in zip(STATES, row.split()[1:], strict=True)
+    if cell != "-"
 ]
 
 # Served by every node from what it has applied.
@@ -89,8 +96,15 @@ KINDS = {
     "VerifyMac": ("HMAC_256", "GENERATE_VERIFY_MAC"),
 }
 
+# Only keys of imported material have these, and only such a key is ever pending import.
+IMPORTS = {"DeleteImportedKeyMaterial", "GetParametersForImport", "ImportKeyMaterial"}
+
 REFUSALS = {
     "disabled": lambda state: ("DisabledException", "is disabled."),
+    "external": lambda state: (
+        "UnsupportedOperationException", "origin is EXTERNAL which is not valid for this operation."
+    ),
+    "import": lambda state: ("KMSInvalidStateException", "is pending import."),
     "not_pending": lambda state: ("KMSInvalidStateException", "is not pending deletion."),
     "pending": lambda state: (
         "KMSInvalidStateException",
@@ -101,7 +115,8 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("operation", "state", "cell"), CELLS)
 def test_operation_by_key_state(kms, operation, state, cell):
-    subject = Subject(kms, *KINDS.get(operation, ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")))
+    kind = KINDS.get(operation, ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"))
+    subject = Subject(kms, *kind, is_imported=operation in IMPORTS or state == "PendingImport")
     subject.bring_into(state)
     call = getattr(subject, operation)
     if cell == "ok":
@@ -120,9 +135,15 @@ def test_operation_by_key_state(kms, operation, state, cell):
 class Subject:
     """One multi-Region key with an alias and what was made with it while it was enabled, and another key beside it."""
 
-    def __init__(self, kms, spec, usage):
+    def __init__(self, kms, spec, usage, is_imported):
         self.kms = kms
-        self.arn = kms.create_key(MultiRegion=True, KeySpec=spec, KeyUsage=usage)["KeyMetadata"]["Arn"]
+        origin = "EXTERNAL" if is_imported else "AWS_KMS"
+        made = kms.create_key(MultiRegion=True, KeySpec=spec, KeyUsage=usage, Origin=origin)
+        self.arn = made["KeyMetadata"]["Arn"]
+        if is_imported:
+            self.material = new_material(spec)
+            self.given = parameters(kms, self.arn, WRAPPING)
+            self.ImportKeyMaterial()
         self.beside = kms.create_key()["KeyMetadata"]["Arn"]
         kms.create_alias(AliasName="alias/subject", TargetKeyId=self.arn)
         kms.create_alias(AliasName="alias/beside", TargetKeyId=self.beside)
@@ -154,7 +175,9 @@ class Subject:
             self.kms.disable_key(KeyId=self.arn)
         if state == "PendingReplicaDeletion":
             self.kms.replicate_key(KeyId=self.arn, ReplicaRegion="us-west-2")
-        if state.startswith("Pending"):
+        if state == "PendingImport":
+            self.kms.delete_imported_key_material(KeyId=self.arn)
+        elif state.startswith("Pending"):
             self.kms.schedule_key_deletion(KeyId=self.arn)
         assert self.kms.describe_key(KeyId=self.arn)["KeyMetadata"]["KeyState"] == state
 
@@ -173,6 +196,9 @@ class Subject:
 
     def DeleteAlias(self):
         self.kms.delete_alias(AliasName="alias/subject")
+
+    def DeleteImportedKeyMaterial(self):
+        assert self.kms.delete_imported_key_material(KeyId=self.arn)["KeyId"] == self.arn
 
     def DescribeKey(self):
         assert self.kms.describe_key(KeyId="alias/subject")["KeyMetadata"]["Arn"] == self.arn
@@ -206,6 +232,16 @@ class Subject:
 
     def GetKeyRotationStatus(self):
         assert self.kms.get_key_rotation_status(KeyId=self.arn)["KeyRotationEnabled"] is False
+
+    def GetParametersForImport(self):
+        assert parameters(self.kms, self.arn)["KeyId"] == self.arn
+
+    def ImportKeyMaterial(self):
+        encrypted = wrap(WRAPPING, self.given["PublicKey"], self.material)
+        self.kms.import_key_material(
+            KeyId=self.arn, ImportToken=self.given["ImportToken"], EncryptedKeyMaterial=encrypted,
+            ExpirationModel="KEY_MATERIAL_DOES_NOT_EXPIRE",
+        )
 
     def ListAliases(self):
         assert len(self.kms.list_aliases(KeyId=self.arn)["Aliases"]) == 1
