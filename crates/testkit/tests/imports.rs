@@ -52,7 +52,8 @@ async fn material_expires_at_its_moment_on_every_node() {
     assert_eq!(client.describe(key_id).await.expect("described").key_state, KeyState::Enabled);
     for name in cluster.running(&region) {
         // Every node has prepared the material by now, and has to forget it.
-        let text = retried(|| cluster.client_on(&name).decrypt(&ciphertext)).await.expect("not a moment too early");
+        let client = cluster.client_on(&name);
+        let text = retried(|| client.decrypt(&ciphertext)).await.expect("not a moment too early");
         assert_eq!(text, b"readable until then");
     }
     cluster.clock().advance(MOMENT);
