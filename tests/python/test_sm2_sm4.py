@@ -149,7 +149,7 @@ def test_encryption_beside_openssl(cn, openssl):
         by_us = cn.encrypt(KeyId=arn, Plaintext=plaintext, EncryptionAlgorithm="SM2PKE")["CiphertextBlob"]
         assert decrypt(by_us) == plaintext
         elements = openssl.run("asn1parse", "-inform", "DER", stdin=by_us).decode().splitlines()
-        assert [element.split(":")[3].split()[0] for element in elements[1:]] == ["INTEGER", "INTEGER", "OCTET", "OCTET"]
+        assert [element.split(":")[2].split()[0] for element in elements[1:]] == ["INTEGER", "INTEGER", "OCTET", "OCTET"]
     damaged = by_openssl[:-1] + bytes([by_openssl[-1] ^ 1])
     for ciphertext in (damaged, b"\x04" + bytes(128), by_openssl + b"\0"):
         with refused("InvalidCiphertextException"):
