@@ -208,3 +208,42 @@ def test_sets_do_not_cross_partitions(cn, kms):
     for client, key in ((kms, there), (cn, here)):
         described = client.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
         assert described["MultiRegionConfiguration"]["ReplicaKeys"] == []
+
+
+def test_imported_keys_are_of_sm4(cn, openssl):
+    """Wrapped by openssl under an SM2 key, and under an RSA key."""
+    arn = cn.create_key(Origin="EXTERNAL")["KeyMetadata"]["Arn"]
+    material = bytes(range(16))
+
+    def parameters(spec, algorithm):
+        return cn.get_parameters_for_import(KeyId=arn, WrappingKeySpec=spec, WrappingAlgorithm=algorithm)
+
+    def imported(pair, wrapped):
+        cn.import_key_material(
+            KeyId=arn, ImportToken=pair["ImportToken"], EncryptedKeyMaterial=wrapped,
+            ExpirationModel="KEY_MATERIAL_DOES_NOT_EXPIRE",
+        )
+
+    pair = parameters("SM2", "SM2PKE")
+    public = openssl.public_pem(pair["PublicKey"])
+    wrapped = openssl.run("pkeyutl", "-encrypt", "-pubin", "-inkey", public, stdin=material)
+    with refused("InvalidCiphertextException"):
+        imported(pair, wrapped[:-1] + bytes([wrapped[-1] ^ 1]))
+    imported(pair, wrapped)
+    sealed = cn.encrypt(KeyId=arn, Plaintext=MESSAGE)["CiphertextBlob"]
+    assert sealed[4] == 2
+    pair = parameters("RSA_2048", "RSAES_OAEP_SHA_256")
+    public = openssl.public_pem(pair["PublicKey"])
+    options = [f"rsa_{option}" for option in ("padding_mode:oaep", "oaep_md:sha256", "mgf1_md:sha256")]
+    options = [part for option in options for part in ("-pkeyopt", option)]
+    imported(pair, openssl.run("pkeyutl", "-encrypt", "-pubin", "-inkey", public, *options, stdin=material))
+    assert cn.decrypt(CiphertextBlob=sealed)["Plaintext"] == MESSAGE
+
+
+def test_only_symmetric_keys_are_imported_here(cn, kms):
+    for spec, usage in (("SM2", "SIGN_VERIFY"), ("RSA_2048", "SIGN_VERIFY"), ("HMAC_256", "GENERATE_VERIFY_MAC")):
+        with refused("UnsupportedOperationException"):
+            cn.create_key(Origin="EXTERNAL", KeySpec=spec, KeyUsage=usage)
+    elsewhere = kms.create_key(Origin="EXTERNAL")["KeyMetadata"]["Arn"]
+    with refused("UnsupportedOperationException"):
+        kms.get_parameters_for_import(KeyId=elsewhere, WrappingKeySpec="SM2", WrappingAlgorithm="SM2PKE")

@@ -1,6 +1,6 @@
 //! Imported key material on its way in: wrapping keys, import tokens, unwrapping, and the id of what was imported.
 //!
-//! A wrapping key is an RSA key made for one import. Its private half is kept nowhere: it travels inside of the import
+//! A wrapping key is an RSA key, or an SM2 key in Regions of aws-cn, made for one import. Its private half is kept nowhere: it travels inside of the import
 //! token, sealed by a domain key, so that any node of the Region can finish what another one began, and nothing has to be
 //! remembered or cleaned up.
 //!
@@ -8,16 +8,17 @@
 
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded};
 use meridian_model::{
-    AccountId, AlgorithmSpec, EncryptionAlgorithmSpec, KeyArn, KeyId, KeyMaterialId, KeySpec, Timestamp, WireEnum,
-    WrappingKeySpec,
+    AccountId, AlgorithmSpec, EncryptionAlgorithmSpec, KeyArn, KeyId, KeyMaterialId, KeySpec, KeyUsageType, Partition,
+    Timestamp, WireEnum, WrappingKeySpec,
 };
 
 use crate::aead::{KEY_LEN, NONCE_LEN, TAG_LEN};
-use crate::asymmetric::rsa::{Decrypter, MAX_PKCS8_LEN};
+use crate::asymmetric::rsa::MAX_PKCS8_LEN;
 use crate::canonical::Canonical;
 use crate::hierarchy::DomainKey;
 use crate::mac::MacKey;
 use crate::material::KeyMaterial;
+use crate::prepared::PreparedKey;
 use crate::random::RandomError;
 use crate::sealed::DomainKeyId;
 use crate::secret::{AEAD_STACK, SecretBytes, on_wiped_stack};
@@ -50,39 +51,48 @@ pub struct ImportParameters {
     pub valid_to: Timestamp,
 }
 
-/// Whether AWS KMS takes imports of keys of `spec`.
+/// Whether AWS KMS takes imports of keys of `spec` in Regions of `partition`: in aws-cn of symmetric encryption keys alone.
 #[must_use]
-pub const fn is_importable(spec: KeySpec) -> bool {
-    is_rsa(spec) || is_ecc(spec) || is_symmetric(spec)
+pub const fn is_importable(partition: Partition, spec: KeySpec) -> bool {
+    match partition {
+        Partition::AwsCn => matches!(spec, KeySpec::SymmetricDefault),
+        Partition::Aws | Partition::AwsUsGov => is_rsa(spec) || is_ecc(spec) || is_symmetric(spec),
+    }
 }
 
 /// Whether material of `spec` may be wrapped like this (AWS KMS Developer Guide, "Select a wrapping algorithm").
 ///
 /// The guide lists the hybrid algorithms for private keys only, and says beside the list that they serve every type.
 #[must_use]
-pub const fn is_offered(spec: KeySpec, wrapping_spec: WrappingKeySpec, algorithm: AlgorithmSpec) -> bool {
-    if key_spec(wrapping_spec).is_none() || !is_importable(spec) {
+pub const fn is_offered(
+    partition: Partition,
+    spec: KeySpec,
+    wrapping_spec: WrappingKeySpec,
+    algorithm: AlgorithmSpec,
+) -> bool {
+    if !is_importable(partition, spec) {
         return false;
     }
-    match algorithm {
-        AlgorithmSpec::RsaAesKeyWrapSha1 | AlgorithmSpec::RsaAesKeyWrapSha256 => true,
+    match (algorithm, wrapping_spec) {
+        (AlgorithmSpec::Sm2pke, WrappingKeySpec::Sm2) => matches!(partition, Partition::AwsCn),
+        (AlgorithmSpec::RsaesPkcs1V15 | AlgorithmSpec::Sm2pke, _) | (_, WrappingKeySpec::Sm2) => false,
+        (AlgorithmSpec::RsaAesKeyWrapSha1 | AlgorithmSpec::RsaAesKeyWrapSha256, _) => true,
         // A private key on P-521 is too long for what one block of a 2048-bit key encrypts.
-        AlgorithmSpec::RsaesOaepSha1 | AlgorithmSpec::RsaesOaepSha256 => {
-            let is_too_long = matches!(spec, KeySpec::EccNistP521) && matches!(wrapping_spec, WrappingKeySpec::Rsa2048);
-            !is_rsa(spec) && !is_too_long
+        (AlgorithmSpec::RsaesOaepSha1 | AlgorithmSpec::RsaesOaepSha256, WrappingKeySpec::Rsa2048) => {
+            !is_rsa(spec) && !matches!(spec, KeySpec::EccNistP521)
         }
-        _ => false,
+        (AlgorithmSpec::RsaesOaepSha1 | AlgorithmSpec::RsaesOaepSha256, _) => !is_rsa(spec),
     }
 }
 
-/// The spec of the RSA key that serves as a wrapping key; `None` for SM2.
+/// The spec of the key that serves as a wrapping key.
 #[must_use]
-pub const fn key_spec(wrapping_spec: WrappingKeySpec) -> Option<KeySpec> {
+pub const fn key_spec(wrapping_spec: WrappingKeySpec) -> KeySpec {
     match wrapping_spec {
-        WrappingKeySpec::Rsa2048 => Some(KeySpec::Rsa2048),
-        WrappingKeySpec::Rsa3072 => Some(KeySpec::Rsa3072),
-        WrappingKeySpec::Rsa4096 => Some(KeySpec::Rsa4096),
-        WrappingKeySpec::Sm2 => None,
+        WrappingKeySpec::Rsa2048 => KeySpec::Rsa2048,
+        WrappingKeySpec::Rsa3072 => KeySpec::Rsa3072,
+        WrappingKeySpec::Rsa4096 => KeySpec::Rsa4096,
+        WrappingKeySpec::Sm2 => KeySpec::Sm2,
     }
 }
 
@@ -179,14 +189,19 @@ const HEAD_LEN: usize = 1 + 16 + 1 + 1 + 8;
 const TOKEN_VERSION: u8 = 1;
 
 /// Numbers of the wrapping specs in tokens.
-const WRAPPING_SPECS: [(u8, WrappingKeySpec); 3] =
-    [(1, WrappingKeySpec::Rsa2048), (2, WrappingKeySpec::Rsa3072), (3, WrappingKeySpec::Rsa4096)];
+const WRAPPING_SPECS: [(u8, WrappingKeySpec); 4] = [
+    (1, WrappingKeySpec::Rsa2048),
+    (2, WrappingKeySpec::Rsa3072),
+    (3, WrappingKeySpec::Rsa4096),
+    (4, WrappingKeySpec::Sm2),
+];
 /// Numbers of the wrapping algorithms in tokens.
-const ALGORITHMS: [(u8, AlgorithmSpec); 4] = [
+const ALGORITHMS: [(u8, AlgorithmSpec); 5] = [
     (1, AlgorithmSpec::RsaesOaepSha1),
     (2, AlgorithmSpec::RsaesOaepSha256),
     (3, AlgorithmSpec::RsaAesKeyWrapSha1),
     (4, AlgorithmSpec::RsaAesKeyWrapSha256),
+    (5, AlgorithmSpec::Sm2pke),
 ];
 
 impl Head {
@@ -242,18 +257,20 @@ impl WrappingKey {
     /// # Errors
     /// If it was wrapped by another key or in another way, or was damaged.
     pub fn unwrap_material(&self, wrapped: &[u8]) -> Result<SecretBytes, NotUnwrapped> {
-        let (oaep, is_hybrid) = match self.parameters.algorithm {
-            AlgorithmSpec::RsaesOaepSha1 => (EncryptionAlgorithmSpec::RsaesOaepSha1, false),
-            AlgorithmSpec::RsaesOaepSha256 => (EncryptionAlgorithmSpec::RsaesOaepSha256, false),
-            AlgorithmSpec::RsaAesKeyWrapSha1 => (EncryptionAlgorithmSpec::RsaesOaepSha1, true),
-            AlgorithmSpec::RsaAesKeyWrapSha256 => (EncryptionAlgorithmSpec::RsaesOaepSha256, true),
-            _ => return Err(NotUnwrapped),
-        };
+        match self.parameters.algorithm {
+            AlgorithmSpec::RsaesOaepSha1 => self.decrypt(EncryptionAlgorithmSpec::RsaesOaepSha1, wrapped),
+            AlgorithmSpec::RsaesOaepSha256 => self.decrypt(EncryptionAlgorithmSpec::RsaesOaepSha256, wrapped),
+            AlgorithmSpec::Sm2pke => self.decrypt(EncryptionAlgorithmSpec::Sm2pke, wrapped),
+            AlgorithmSpec::RsaAesKeyWrapSha1 => self.unwrap_hybrid(EncryptionAlgorithmSpec::RsaesOaepSha1, wrapped),
+            AlgorithmSpec::RsaAesKeyWrapSha256 => self.unwrap_hybrid(EncryptionAlgorithmSpec::RsaesOaepSha256, wrapped),
+            AlgorithmSpec::RsaesPkcs1V15 => Err(NotUnwrapped),
+        }
+    }
+
+    /// An AES key under the wrapping key, then the material under the AES key.
+    fn unwrap_hybrid(&self, oaep: EncryptionAlgorithmSpec, wrapped: &[u8]) -> Result<SecretBytes, NotUnwrapped> {
         let by_rsa = modulus_len(self.parameters.wrapping_spec).ok_or(NotUnwrapped)?;
         let (encrypted, by_aes) = wrapped.split_at_checked(by_rsa).ok_or(NotUnwrapped)?;
-        if !is_hybrid {
-            return if by_aes.is_empty() { self.decrypt(oaep, encrypted) } else { Err(NotUnwrapped) };
-        }
         let is_possible = by_aes.len() >= 2 * SEMIBLOCK && by_aes.len() <= MAX_PKCS8_LEN + 2 * SEMIBLOCK;
         if !is_possible || !by_aes.len().is_multiple_of(SEMIBLOCK) {
             return Err(NotUnwrapped);
@@ -262,10 +279,8 @@ impl WrappingKey {
     }
 
     fn decrypt(&self, algorithm: EncryptionAlgorithmSpec, encrypted: &[u8]) -> Result<SecretBytes, NotUnwrapped> {
-        let KeyMaterial::Private(material) = &self.private else { return Err(NotUnwrapped) };
-        let spec = key_spec(self.parameters.wrapping_spec).ok_or(NotUnwrapped)?;
-        let decrypter = Decrypter::new(spec, material.bytes().expose()).ok_or(NotUnwrapped)?;
-        decrypter.decrypt(algorithm, encrypted).map_err(|_| NotUnwrapped)
+        let key = PreparedKey::new(&self.private, KeyUsageType::EncryptDecrypt).map_err(|_| NotUnwrapped)?;
+        key.decrypt(algorithm, encrypted).map_err(|_| NotUnwrapped)
     }
 }
 

@@ -42,13 +42,14 @@ impl Service {
     ) -> Result<Response, ServiceError> {
         let (key, allowed) = access.key::<action::GetParametersForImport>(&request.key_id, Forms::Key)?;
         require(allowed.key(), &key, Requirement::Wrappable)?;
-        let spec = key_spec(request.wrapping_key_spec);
-        let is_offered = is_offered(key.spec, request.wrapping_key_spec, request.wrapping_algorithm);
-        let Some(spec) = spec.filter(|_| is_offered) else { return Err(not_offered(key.spec, request)) };
-        let private = self.workshop().make(spec).await?;
+        let (partition, wrapping_spec) = (allowed.key().partition, request.wrapping_key_spec);
+        if !is_offered(partition, key.spec, wrapping_spec, request.wrapping_algorithm) {
+            return Err(not_offered(key.spec, request));
+        }
+        let private = self.workshop().make(key_spec(wrapping_spec)).await?;
         let public_key = private.public_key_der().map_err(log_internal("encoding a wrapping key"))?;
         let parameters = ImportParameters {
-            wrapping_spec: request.wrapping_key_spec,
+            wrapping_spec,
             algorithm: request.wrapping_algorithm,
             valid_to: self.now().plus(TOKEN_LIFETIME),
         };

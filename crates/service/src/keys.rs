@@ -35,7 +35,7 @@ pub(crate) fn check_creation(
     partition: Partition,
 ) -> Result<Option<KeySpec>, ServiceError> {
     let (spec, _) = spec_and_usage(request, partition)?;
-    check_supported(request, spec)?;
+    check_supported(request, spec, partition)?;
     request.policy.as_deref().map(document::validate).transpose()?;
     tag_map(request.tags.clone())?;
     Ok((origin(request) == OriginType::AwsKms).then_some(spec))
@@ -111,13 +111,13 @@ pub(crate) fn has_sm2(partition: Partition) -> bool {
 }
 
 /// Refuses what the service does not do yet; it is never faked.
-fn check_supported(request: &CreateKeyRequest, spec: KeySpec) -> Result<(), ServiceError> {
+fn check_supported(request: &CreateKeyRequest, spec: KeySpec, partition: Partition) -> Result<(), ServiceError> {
     let unsupported = |what: String| {
         Err(ServiceError::new(ErrorCode::UnsupportedOperation, format!("CreateKey does not support {what} yet.")))
     };
     match origin(request) {
         OriginType::AwsKms => {}
-        OriginType::External if is_importable(spec) => {}
+        OriginType::External if is_importable(partition, spec) => {}
         OriginType::External => {
             let message = format!("Key material cannot be imported into keys of the KeySpec {spec}.");
             return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));

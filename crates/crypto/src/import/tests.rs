@@ -50,6 +50,10 @@ fn wrapped_by_aes(key: &[u8; KEY_LEN], plaintext: &[u8]) -> Vec<u8> {
     kek.wrap_with_padding(plaintext, &mut buffer).expect("long enough").to_vec()
 }
 
+fn rsa_algorithms() -> impl Iterator<Item = (u8, AlgorithmSpec)> {
+    ALGORITHMS.into_iter().filter(|(_, algorithm)| *algorithm != AlgorithmSpec::Sm2pke)
+}
+
 /// `plaintext` as a client wraps it.
 fn wrapped(algorithm: AlgorithmSpec, plaintext: &[u8]) -> Vec<u8> {
     let aes = [0x5a; KEY_LEN];
@@ -83,7 +87,7 @@ fn wycheproof_aes_256_key_wrapping_with_padding() {
 
 #[test]
 fn what_is_wrapped_is_unwrapped() {
-    for (_, algorithm) in ALGORITHMS {
+    for (_, algorithm) in rsa_algorithms() {
         let key = opened(&token(algorithm), &key(1)).expect("own token");
         assert_eq!(key.parameters(), parameters(algorithm));
         for len in [1, 28, 32, 64, 138] {
@@ -96,9 +100,9 @@ fn what_is_wrapped_is_unwrapped() {
 
 #[test]
 fn another_algorithm_unwraps_nothing() {
-    for (_, made_for) in ALGORITHMS {
+    for (_, made_for) in rsa_algorithms() {
         let key = opened(&token(made_for), &key(1)).expect("own token");
-        for (_, used) in ALGORITHMS.into_iter().filter(|(_, used)| *used != made_for) {
+        for (_, used) in rsa_algorithms().filter(|(_, used)| *used != made_for) {
             let unwrapped = key.unwrap_material(&wrapped(used, &[7; 32]));
             assert!(unwrapped.is_err(), "{used} for {made_for}");
         }
@@ -138,14 +142,16 @@ fn the_longest_token_fits() {
 #[test]
 fn offered_combinations() {
     use AlgorithmSpec as A;
-    let offered = |spec: &str, wrapping: WrappingKeySpec| -> Vec<AlgorithmSpec> {
+    let offered_in = |partition: Partition, spec: &str, wrapping: WrappingKeySpec| -> Vec<AlgorithmSpec> {
         let spec = KeySpec::from_wire(spec).expect("a spec");
         let all = A::VALUES.iter().filter_map(|text| A::from_wire(text));
-        all.filter(|algorithm| is_offered(spec, wrapping, *algorithm)).collect()
+        all.filter(|algorithm| is_offered(partition, spec, wrapping, *algorithm)).collect()
     };
+    let offered = |spec: &str, wrapping| offered_in(Partition::Aws, spec, wrapping);
     let hybrid = [A::RsaAesKeyWrapSha1, A::RsaAesKeyWrapSha256];
     let all = [A::RsaesOaepSha1, A::RsaesOaepSha256, A::RsaAesKeyWrapSha1, A::RsaAesKeyWrapSha256];
-    for (_, wrapping) in WRAPPING_SPECS {
+    for (_, wrapping) in WRAPPING_SPECS.into_iter().filter(|(_, wrapping)| *wrapping != WrappingKeySpec::Sm2) {
+        assert_eq!(offered_in(Partition::AwsCn, "SYMMETRIC_DEFAULT", wrapping), all, "{wrapping}");
         for spec in [
             "SYMMETRIC_DEFAULT",
             "HMAC_224",
@@ -168,6 +174,29 @@ fn offered_combinations() {
         }
     }
     assert!(offered("SYMMETRIC_DEFAULT", WrappingKeySpec::Sm2).is_empty());
+    assert_eq!(offered_in(Partition::AwsCn, "SYMMETRIC_DEFAULT", WrappingKeySpec::Sm2), [A::Sm2pke]);
+    for spec in ["SM2", "HMAC_256", "RSA_2048", "ECC_NIST_P256"] {
+        let everywhere = WRAPPING_SPECS.into_iter().map(|(_, wrapping)| offered_in(Partition::AwsCn, spec, wrapping));
+        assert_eq!(
+            everywhere.flatten().count(),
+            0,
+            "aws-cn takes imports of symmetric encryption keys alone, not of {spec}"
+        );
+    }
+}
+
+#[test]
+fn sm2_unwraps_what_was_wrapped_for_it() {
+    let private = KeyMaterial::generate(KeySpec::Sm2).expect("a generator");
+    let parameters = ImportParameters { wrapping_spec: WrappingKeySpec::Sm2, ..parameters(AlgorithmSpec::Sm2pke) };
+    let token = DOMAIN_KEY.seal_import_token(&key(1), &parameters, &private).expect("a generator");
+    let wrapping_key = opened(&token, &key(1)).expect("own token");
+    assert_eq!(wrapping_key.parameters(), parameters);
+    let public = PreparedKey::new(&private, KeyUsageType::EncryptDecrypt).expect("sound");
+    let mut wrapped = public.encrypt(EncryptionAlgorithmSpec::Sm2pke, &[7; 16]).expect("short enough");
+    assert_eq!(wrapping_key.unwrap_material(&wrapped).expect("own wrapping").expose(), [7; 16]);
+    *wrapped.last_mut().expect("not empty") ^= 1;
+    assert!(wrapping_key.unwrap_material(&wrapped).is_err());
 }
 
 #[test]
