@@ -20,6 +20,7 @@ CONSTRAINT = re.compile(r"Value null at '(\w+)' failed to satisfy constraint: Me
 # Members that the model calls optional and the service asks for all the same, in the same words.
 ASKED_FOR_BY_THE_SERVICE = {
     ("Decrypt", "ciphertextBlob"), ("ReEncrypt", "ciphertextBlob"), ("GenerateRandom", "numberOfBytes"),
+    ("CreateGrant", "granteePrincipal"), ("ListRetirableGrants", "retiringPrincipal"),
 }
 # Both at once are refused after the parameters and before anything is made: no key comes of these cases.
 NOTHING_IS_MADE = {"CreateKey": {"KeySpec": "SYMMETRIC_DEFAULT", "CustomerMasterKeySpec": "SYMMETRIC_DEFAULT"}}
