@@ -8,13 +8,15 @@ use std::sync::LazyLock;
 
 use meridian_crypto::algorithms::usages;
 use meridian_crypto::{
-    CiphertextHeader, DataKeyPair, DomainKey, KeyMaterial, MaterialBinding, MaterialCipher, PreparedKey, PublicKey,
-    RootKey, SealedEnvelope, Secret, SecretBytes, TransportBinding, TransportKeyPair, TransportPublicKey,
+    CiphertextHeader, DataKeyPair, DomainKey, ImportParameters, ImportToken, KeyMaterial, MaterialBinding,
+    MaterialCipher, PreparedKey, PublicKey, RootKey, SealedEnvelope, Secret, SecretBytes, TransportBinding,
+    TransportKeyPair, TransportPublicKey,
 };
 use meridian_hostile::Campaign;
 use meridian_model::{
-    AccountId, DataKeyPairSpec, EncapsulationAlgorithmSpec, EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec, KeyId,
-    KeyMaterialId, KeySpec, KeyUsageType, MessageType, Partition, Region, SigningAlgorithmSpec, Timestamp, WireEnum,
+    AccountId, AlgorithmSpec, DataKeyPairSpec, EncapsulationAlgorithmSpec, EncryptionAlgorithmSpec, GrantId,
+    KeyAgreementAlgorithmSpec, KeyArn, KeyId, KeyMaterialId, KeySpec, KeyUsageType, MessageType, Partition, Region,
+    SigningAlgorithmSpec, Timestamp, WireEnum, WrappingKeySpec,
 };
 
 /// Pieces of DER: tags, lengths in all their forms, object identifiers of the keys that are read here.
@@ -230,5 +232,58 @@ fn envelopes_of_transport() {
         assert_eq!(pair.open(&key, &binding).is_ok(), bytes == sealed.encapsulated_key);
         let text = SealedEnvelope { encapsulated_key: sealed.encapsulated_key.clone(), ciphertext: bytes.to_vec() };
         assert_eq!(pair.open(&text, &binding).is_ok(), bytes == sealed.ciphertext);
+    });
+}
+
+#[test]
+fn grant_tokens() {
+    let key = RootKey::generate().expect("random").grant_token_key(&region("us-east-1"));
+    let issue = |number| key.issue(key_id(), GrantId::from_bytes([number; 32]), [number; 16]).to_vec();
+    let valid: Vec<Vec<u8>> = (1..5).map(issue).collect();
+    Campaign::against("grant tokens").inputs(valid.clone()).words(&["\x01"]).run(|token| {
+        assert_eq!(
+            key.open(token).is_some(),
+            valid.iter().any(|valid| valid == token),
+            "only what was made here opens"
+        );
+    });
+}
+
+/// The ways to wrap that need a key, each with the kind of key that it needs.
+const WRAPPINGS: [(WrappingKeySpec, AlgorithmSpec); 3] = [
+    (WrappingKeySpec::Rsa2048, AlgorithmSpec::RsaesOaepSha256),
+    (WrappingKeySpec::Rsa2048, AlgorithmSpec::RsaAesKeyWrapSha256),
+    (WrappingKeySpec::Sm2, AlgorithmSpec::Sm2pke),
+];
+
+#[test]
+fn import_tokens_and_wrapped_material() {
+    let domain_key = DomainKey::generate().expect("random");
+    let arn: KeyArn = format!("arn:aws-cn:kms:cn-north-1:111122223333:key/{}", key_id()).parse().expect("valid");
+    let (rsa, sm2) = (KeyMaterial::generate(KeySpec::Rsa2048), KeyMaterial::generate(KeySpec::Sm2));
+    let (rsa, sm2) = (rsa.expect("random"), sm2.expect("random"));
+    let token = |(wrapping_spec, algorithm)| {
+        let parameters = ImportParameters { wrapping_spec, algorithm, valid_to: Timestamp::from_millis(9) };
+        let private = if wrapping_spec == WrappingKeySpec::Sm2 { &sm2 } else { &rsa };
+        domain_key.seal_import_token(&arn, &parameters, private).expect("random")
+    };
+    let tokens = WRAPPINGS.map(token);
+    let open = |token: &[u8]| domain_key.open_import_token(&arn, &ImportToken::parse(token).ok()?).ok();
+    Campaign::against("import tokens").inputs(tokens.clone()).words(&["\x01"]).run(|token| {
+        assert_eq!(open(token).is_some(), tokens.iter().any(|valid| valid == token), "only what was made here opens");
+    });
+    let wrapping_keys = tokens.each_ref().map(|token| open(token).expect("own token"));
+    let wrap = |material, algorithm| {
+        let key = PreparedKey::new(material, KeyUsageType::EncryptDecrypt).expect("sound");
+        key.encrypt(algorithm, &[7; 32]).expect("short enough")
+    };
+    let by_rsa = wrap(&rsa, EncryptionAlgorithmSpec::RsaesOaepSha256);
+    let wrapped = [[&by_rsa[..], &[9; 40]].concat(), by_rsa, wrap(&sm2, EncryptionAlgorithmSpec::Sm2pke)];
+    Campaign::against("wrapped key material").inputs(wrapped).words(&DER).run(|wrapped| {
+        for unwrapped in wrapping_keys.iter().filter_map(|key| key.unwrap_material(wrapped).ok()) {
+            for spec in specs() {
+                let _ = KeyMaterial::import(spec, Partition::Aws, &unwrapped);
+            }
+        }
     });
 }
