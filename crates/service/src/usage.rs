@@ -73,14 +73,28 @@ impl NotedUses {
         self.shard(key_id).get(&key_id).copied()
     }
 
-    /// Some of the noted uses, which stay noted until they are settled.
-    fn batch(&self) -> Vec<UsageRecord> {
-        let mut batch = Vec::new();
-        for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            batch.extend(shard.values().take(BATCH_MAX - batch.len()));
+    /// Brings in, batch by batch, what is noted now; whether all of it was taken in. What is noted meanwhile waits for the
+    /// next time, or a key that is in use all the time would be brought in without a pause.
+    async fn bring_in<F>(&self, mut take_in: impl FnMut(Vec<UsageRecord>) -> F) -> bool
+    where
+        F: Future<Output = bool>,
+    {
+        for batch in self.all().chunks(BATCH_MAX) {
+            if !take_in(batch.to_vec()).await {
+                return false;
+            }
+            self.settle(batch);
         }
-        batch
+        true
+    }
+
+    /// The noted uses, which stay noted until they are settled.
+    fn all(&self) -> Vec<UsageRecord> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            all.extend(shard.lock().unwrap_or_else(PoisonError::into_inner).values());
+        }
+        all
     }
 
     /// Forgets what was brought in, unless the key has been used again meanwhile.
@@ -152,23 +166,14 @@ impl Service {
 
     /// Whether everything is brought in.
     async fn flush_noted_uses(&self) -> bool {
-        loop {
-            let batch = self.noted_uses().batch();
-            if batch.is_empty() {
-                return true;
-            }
-            if !self.bring_in(&batch).await {
-                return false;
-            }
-            self.noted_uses().settle(&batch);
-        }
+        self.noted_uses().bring_in(|batch| self.take_in(batch)).await
     }
 
-    async fn bring_in(&self, batch: &[UsageRecord]) -> bool {
+    async fn take_in(&self, batch: Vec<UsageRecord>) -> bool {
         let verdict = if self.is_leader() {
-            self.record_usage(batch.to_vec()).await
+            self.record_usage(batch).await
         } else {
-            match self.forward_usage(batch).await {
+            match self.forward_usage(&batch).await {
                 Ok(verdict) => verdict,
                 Err(error) => Verdict::Refused(error, Vec::new()),
             }
@@ -213,6 +218,8 @@ fn data(used: &UsageRecord) -> KeyLastUsageData {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use super::*;
     use meridian_model::Timestamp;
 
@@ -243,15 +250,30 @@ mod tests {
         let noted = NotedUses::new();
         noted.note(used(1, 1));
         noted.note(used(2, 1));
-        let batch = noted.batch();
+        let batch = noted.all();
         assert_eq!(batch.len(), 2);
         noted.note(used(2, 2));
         noted.settle(&batch);
-        assert_eq!(noted.batch(), [used(2, 2)]);
+        assert_eq!(noted.all(), [used(2, 2)]);
     }
 
-    #[test]
-    fn memory_and_batches_are_bounded() {
+    #[tokio::test]
+    async fn a_key_in_use_all_the_time_is_brought_in_once_at_a_time() {
+        let noted = NotedUses::new();
+        noted.note(used(1, 1));
+        let mut at = 1;
+        let take_in = |batch: Vec<UsageRecord>| {
+            assert_eq!(batch, [used(1, 1)]);
+            at += 1;
+            noted.note(used(1, at));
+            ready(true)
+        };
+        assert!(noted.bring_in(take_in).await);
+        assert_eq!(noted.all(), [used(1, 2)]);
+    }
+
+    #[tokio::test]
+    async fn memory_and_batches_are_bounded() {
         let noted = NotedUses::new();
         let key_of = |number: u32| KeyId::multi_region(u128::from(number).to_be_bytes());
         for number in 0..u32::try_from(SHARDS * KEYS_PER_SHARD + 1_000).expect("few") {
@@ -260,12 +282,13 @@ mod tests {
         let kept: usize = noted.shards.iter().map(|shard| shard.lock().expect("whole").len()).sum();
         assert_eq!(kept, SHARDS * KEYS_PER_SHARD);
         let mut batches = 0;
-        while !noted.batch().is_empty() {
-            let batch = noted.batch();
+        let take_in = |batch: Vec<UsageRecord>| {
             assert!(batch.len() <= BATCH_MAX);
-            noted.settle(&batch);
             batches += 1;
-        }
+            ready(true)
+        };
+        assert!(noted.bring_in(take_in).await);
         assert_eq!(batches, (SHARDS * KEYS_PER_SHARD).div_ceil(BATCH_MAX));
+        assert_eq!(noted.all(), []);
     }
 }
