@@ -1,7 +1,7 @@
 //! The trail of one node: every record is in the file before the answer it belongs to is sent.
 //!
-//! [`Trail::record`] turns a record into text and queues it; a thread of the trail's own chains and writes whatever has
-//! come together with one `write(2)`, then releases the waiting answers. A crash of the process therefore loses no
+//! [`Trail::record`] turns a record into text and writes it, or queues it if somebody else is writing, who then chains and
+//! writes whatever has come together with one `write(2)` and releases the waiting answers. A crash of the process therefore loses no
 //! record of an answered request. Power loss may lose the last [`TrailConfig::sync_interval`]: a second thread syncs the
 //! files at that interval, and [`Trail::close`] once more; a sync per record would cost more than the operation it tells of.
 //!
@@ -13,17 +13,17 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::chain::Head;
 use crate::record::AuditRecord;
 use crate::recovery::{self, Recovery};
-use crate::writer::{self, Job, Message, SharedWriter, Writer};
+use crate::writer::{self, Desk, Job, Writer};
 
 /// Where and how a trail is kept.
 #[derive(Clone, Debug)]
@@ -104,8 +104,7 @@ pub enum TrailError {
 
 /// The trail of one node, open for writing.
 pub struct Trail {
-    writer: SharedWriter,
-    sender: mpsc::UnboundedSender<Message>, // bounded by `room`
+    desk: Arc<Desk>,
     room: Arc<Semaphore>,
     shared: Arc<Shared>,
     recovery: Recovery,
@@ -130,10 +129,9 @@ impl Trail {
         let shared = Arc::new(Shared::starting_at(opened.recovery.head));
         let queue_bytes = (config.queue_bytes_max as usize).max(RECORD_BYTES_MAX);
         let room = Arc::new(Semaphore::new(units(queue_bytes) as usize));
-        let (sender, receiver) = mpsc::unbounded_channel();
         let writer = Writer::new(config, opened.recovery.head, opened.current, Arc::clone(&shared), Arc::clone(&room));
-        let writer = writer::start(writer, receiver, lock)?;
-        Ok(Self { writer, sender, room, shared, recovery: opened.recovery })
+        let desk = writer::start(writer, lock)?;
+        Ok(Self { desk, room, shared, recovery: opened.recovery })
     }
 
     /// Writes `record`, or queues it if others are writing; the future resolves once it is in the file.
@@ -147,16 +145,15 @@ impl Trail {
         let mut text = Vec::with_capacity(RECORD_BYTES_TYPICAL);
         record.write(&mut text);
         let started = self.write_now(&text).map_or_else(|| self.queue_now(text), Started::Ended);
-        let waiting = matches!(started, Started::Full(_)).then(|| (self.sender.clone(), Arc::clone(&self.room)));
-        let shared = Arc::clone(&self.shared);
+        let waiting = matches!(started, Started::Full(_)).then(|| (Arc::clone(&self.desk), Arc::clone(&self.room)));
         async move {
             let done = match (started, waiting) {
                 (Started::Ended(result), _) => return result,
                 (Started::Queued(done), _) => done,
-                (Started::Full(text), Some((sender, room))) => {
+                (Started::Full(text), Some((desk, room))) => {
                     let units = units(text.len());
                     room.acquire_many(units).await.map_err(|_| TrailError::Closed)?.forget();
-                    send(&sender, &shared, text, units)?
+                    queue(&desk, text, units)
                 }
                 (Started::Full(_), None) => unreachable!("a full queue is waited for"),
             };
@@ -197,27 +194,23 @@ impl Trail {
     /// [`TrailError::Write`] or [`TrailError::Unsynced`] if the last records may not be on the disk.
     pub async fn close(&self) -> Result<(), TrailError> {
         let (done, closed) = oneshot::channel();
-        self.sender.send(Message::Close(done)).map_err(|_| TrailError::Closed)?;
+        self.desk.close(done)?;
         closed.await.unwrap_or(Err(TrailError::Closed))
     }
 
-    /// Writes `text` in this thread if nobody else is writing or waiting; `None` if somebody is.
+    /// Writes `text` in this thread if nobody else is writing; `None` if somebody is.
     fn write_now(&self, text: &[u8]) -> Option<Result<(), TrailError>> {
         if text.len() > RECORD_BYTES_MAX {
             return Some(Err(TrailError::TooLong { bytes: text.len(), limit: RECORD_BYTES_MAX }));
         }
-        if self.shared.queued.load(Ordering::Acquire) > 0 {
-            return None;
-        }
-        let mut writer = self.writer.try_lock().ok()?;
-        Some(writer.as_mut().map_or(Err(TrailError::Closed), |writer| writer.write_all(&[text])))
+        self.desk.write_now(text)
     }
 
     fn queue_now(&self, text: Vec<u8>) -> Started {
         let units = units(text.len());
         let Ok(permit) = self.room.try_acquire_many(units) else { return Started::Full(text) };
         permit.forget();
-        send(&self.sender, &self.shared, text, units).map_or_else(|error| Started::Ended(Err(error)), Started::Queued)
+        Started::Queued(queue(&self.desk, text, units))
     }
 }
 
@@ -225,7 +218,7 @@ impl Trail {
 enum Started {
     /// Written, or refused for good.
     Ended(Result<(), TrailError>),
-    /// The writing thread has it.
+    /// Whoever is writing has it.
     Queued(Outcome),
     /// The queue has no room for it.
     Full(Vec<u8>),
@@ -233,16 +226,10 @@ enum Started {
 
 type Outcome = oneshot::Receiver<Result<(), TrailError>>;
 
-fn send(
-    sender: &mpsc::UnboundedSender<Message>,
-    shared: &Shared,
-    text: Vec<u8>,
-    units: u32,
-) -> Result<Outcome, TrailError> {
+fn queue(desk: &Desk, text: Vec<u8>, units: u32) -> Outcome {
     let (done, outcome) = oneshot::channel();
-    shared.queued.fetch_add(1, Ordering::AcqRel);
-    sender.send(Message::Write(Job { text, units, done })).map_err(|_| TrailError::Closed)?;
-    Ok(outcome)
+    desk.queue(Job { text, units, done });
+    outcome
 }
 
 /// What the threads of a trail and its handle share.
@@ -251,8 +238,6 @@ pub(crate) struct Shared {
     pub(crate) head: std::sync::Mutex<Head>,
     pub(crate) writable: AtomicBool,
     pub(crate) unsynced: AtomicBool,
-    /// Records that the writing thread has not written yet.
-    pub(crate) queued: AtomicUsize,
     /// Grows with every write, so that the syncing thread knows whether there is anything to do.
     pub(crate) written: AtomicU64,
     pub(crate) counts: Counts,
@@ -264,7 +249,6 @@ impl Shared {
             head: head.into(),
             writable: AtomicBool::new(true),
             unsynced: AtomicBool::new(false),
-            queued: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             counts: Counts::default(),
         }

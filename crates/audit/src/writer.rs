@@ -1,15 +1,18 @@
-//! The writer of a trail and the two threads behind it: one writes what is queued, one syncs.
+//! The writer of a trail, its queue, and the two threads behind them: one takes over a queue that does not empty, one
+//! syncs.
 //!
-//! Whoever finds the writer idle and nothing queued writes its record itself: handing it to a thread and being woken
-//! again costs more than the write. Everybody else queues, so that a write that stalls holds up one caller at most.
+//! Whoever finds the writer idle writes its record itself, and then whatever others have queued meanwhile: handing a
+//! record to a thread and being woken again costs more than the write. Everybody else queues, so that a write that
+//! stalls holds up one caller at most.
 //!
 //! Always true: the chain in memory moves on only after its lines are in the file. After a failed write the file is cut
-//! back to the last whole line before anything else is written to it.
+//! back to the last whole line before anything else is written to it. A queued record has somebody who will write it:
+//! whoever holds the writer looks at the queue again after letting go.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, mpsc as std_mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak, mpsc as std_mpsc};
 use std::thread;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -27,12 +30,97 @@ pub(crate) struct Job {
 
 /// What the writing thread is asked for.
 pub(crate) enum Message {
-    Write(Job),
+    /// Take over the queue, which others have written from for long enough.
+    Drain,
+    /// Write what is queued and end the trail.
     Close(oneshot::Sender<Result<(), TrailError>>),
 }
 
-/// The writer, shared by its thread and by callers that find it idle; `None` once the trail is closed.
-pub(crate) type SharedWriter = Arc<Mutex<Option<Writer>>>;
+/// The writer and the queue in front of it, shared by all who record and by the writing thread.
+pub(crate) struct Desk {
+    /// `None` once the trail is closed.
+    writer: Mutex<Option<Writer>>,
+    /// Bounded in bytes by the trail's semaphore.
+    queue: Mutex<Vec<Job>>,
+    thread: mpsc::UnboundedSender<Message>,
+    /// Whether the thread was asked to take over and has not begun yet; at most one such message is under way.
+    is_handed_over: AtomicBool,
+}
+
+impl Desk {
+    /// Writes `text` in this thread if nobody else is writing; `None` if somebody is.
+    pub(crate) fn write_now(&self, text: &[u8]) -> Option<Result<(), TrailError>> {
+        let mut writer = self.try_writer()?;
+        let result = writer.as_mut().map_or(Err(TrailError::Closed), |writer| writer.write_all(&[text]));
+        self.drain(writer);
+        Some(result)
+    }
+
+    /// Queues `job`; whoever is writing writes it as well.
+    pub(crate) fn queue(&self, job: Job) {
+        self.jobs().push(job);
+        if let Some(writer) = self.try_writer() {
+            self.drain(writer);
+        }
+    }
+
+    /// Ends the trail, once what is queued is written.
+    pub(crate) fn close(&self, done: oneshot::Sender<Result<(), TrailError>>) -> Result<(), TrailError> {
+        self.thread.send(Message::Close(done)).map_err(|_| TrailError::Closed)
+    }
+
+    /// Writes what is queued, and what is queued meanwhile, up to a limit: a caller has other things to do.
+    fn drain(&self, writer: MutexGuard<'_, Option<Writer>>) {
+        let mut held = Some(writer);
+        for _ in 0..ROUNDS_MAX {
+            let Some(mut writer) = held.take().or_else(|| self.try_writer()) else { return }; // its holder looks again
+            self.write_group(&mut writer);
+            drop(writer);
+            if self.jobs().is_empty() {
+                return;
+            }
+        }
+        if !self.is_handed_over.swap(true, Ordering::AcqRel) {
+            let _closed = self.thread.send(Message::Drain); // a closed trail has no thread, and drops what is queued
+        }
+    }
+
+    /// Writes everything that is queued, however long it takes.
+    fn drain_all(&self, writer: &mut Option<Writer>) {
+        while !self.jobs().is_empty() {
+            self.write_group(writer);
+        }
+    }
+
+    /// Writes the oldest of what is queued with one call. Drops it if the trail is closed, which tells whoever waits.
+    fn write_group(&self, writer: &mut Option<Writer>) {
+        let mut group = {
+            let mut jobs = self.jobs();
+            let count = jobs.len().min(GROUP_RECORDS_MAX);
+            let rest = jobs.split_off(count);
+            std::mem::replace(&mut *jobs, rest)
+        };
+        if let Some(writer) = writer.as_mut().filter(|_| !group.is_empty()) {
+            writer.write(&mut group);
+        }
+    }
+
+    fn try_writer(&self) -> Option<MutexGuard<'_, Option<Writer>>> {
+        match self.writer.try_lock() {
+            Ok(writer) => Some(writer),
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Poisoned(_)) => unreachable!("no holder of this lock panics"),
+        }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock().expect("no holder of this lock panics")
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, Vec<Job>> {
+        self.queue.lock().expect("no holder of this lock panics")
+    }
+}
 
 /// Chains records and writes them.
 pub(crate) struct Writer {
@@ -139,29 +227,20 @@ impl Writer {
     }
 }
 
-/// Writes what is queued until the trail is closed or its handle is gone; gives whoever waits for the close.
+/// Takes over queues until the trail is closed or its handle is gone; gives whoever waits for the close.
 fn run(
-    writer: &SharedWriter,
-    shared: &Shared,
-    mut receiver: mpsc::UnboundedReceiver<Message>,
+    desk: &Weak<Desk>,
+    mut messages: mpsc::UnboundedReceiver<Message>,
 ) -> Option<oneshot::Sender<Result<(), TrailError>>> {
-    let (mut messages, mut jobs) = (Vec::new(), Vec::new());
-    while receiver.blocking_recv_many(&mut messages, GROUP_RECORDS_MAX) > 0 {
-        let mut closing = None;
-        for message in messages.drain(..) {
-            match message {
-                Message::Write(job) if closing.is_none() => jobs.push(job),
-                Message::Write(job) => drop(job), // came after the close
-                Message::Close(done) => closing = Some(done),
-            }
+    while let Some(message) = messages.blocking_recv() {
+        let desk = desk.upgrade();
+        if let Some(desk) = &desk {
+            desk.is_handed_over.store(false, Ordering::Release);
+            desk.drain_all(&mut desk.writer());
         }
-        let written = jobs.len();
-        if let Some(writer) = writer.lock().expect("no holder of this lock panics").as_mut().filter(|_| written > 0) {
-            writer.write(&mut jobs);
-        }
-        shared.queued.fetch_sub(written, Ordering::AcqRel);
-        if closing.is_some() {
-            return closing;
+        if let Message::Close(done) = message {
+            drop(desk.map(|desk| desk.writer().take()));
+            return Some(done);
         }
     }
     None
@@ -175,11 +254,7 @@ impl Drop for Writer {
 }
 
 /// Starts the threads of a trail; they end when it is closed or dropped. The `lock` is theirs until then.
-pub(crate) fn start(
-    writer: Writer,
-    receiver: mpsc::UnboundedReceiver<Message>,
-    lock: File,
-) -> Result<SharedWriter, OpenError> {
+pub(crate) fn start(writer: Writer, lock: File) -> Result<Arc<Desk>, OpenError> {
     let directory = writer.config.directory.clone();
     let start_error = |source| OpenError::Io { path: directory, source };
     let syncer = Syncer {
@@ -191,12 +266,16 @@ pub(crate) fn start(
     let (stop, stopped) = std_mpsc::sync_channel::<()>(0);
     let syncing = thread::Builder::new().name("audit-sync".to_owned()).spawn(move || syncer.run(&stopped));
     let syncing = syncing.map_err(start_error.clone())?;
-    let shared = Arc::clone(&writer.shared);
-    let shared_writer: SharedWriter = Arc::new(Mutex::new(Some(writer)));
-    let writer = Arc::clone(&shared_writer);
+    let (sender, messages) = mpsc::unbounded_channel();
+    let desk = Arc::new(Desk {
+        writer: Mutex::new(Some(writer)),
+        queue: Mutex::default(),
+        thread: sender,
+        is_handed_over: AtomicBool::new(false),
+    });
+    let weak = Arc::downgrade(&desk);
     let work = move || {
-        let closing = run(&writer, &shared, receiver);
-        drop(writer.lock().expect("no holder of this lock panics").take());
+        let closing = run(&weak, messages);
         drop(stop);
         let result = syncing.join().unwrap_or(Err(TrailError::Unsynced));
         drop(lock); // before anybody hears that the trail is closed
@@ -205,7 +284,7 @@ pub(crate) fn start(
         }
     };
     thread::Builder::new().name("audit-write".to_owned()).spawn(work).map_err(start_error)?;
-    Ok(shared_writer)
+    Ok(desk)
 }
 
 /// Brings written lines to the disk at an interval.
@@ -253,6 +332,8 @@ fn write_error(error: io::Error) -> TrailError {
 
 /// Bounds the time between two releases of waiting answers, not the throughput.
 const GROUP_RECORDS_MAX: usize = 512;
+/// Groups that a caller writes before the writing thread takes over.
+const ROUNDS_MAX: usize = 16;
 const LINES_BYTES_KEPT: usize = 4 << 20;
 
 #[cfg(test)]
