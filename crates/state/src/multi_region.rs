@@ -1,6 +1,7 @@
 //! Sets of multi-Region keys: making replicas, who belongs to a set, and material that arrives.
 //!
-//! The primary alone changes the membership; every change has a higher (epoch, version) and is announced to all.
+//! The primary alone changes the membership; every change has a higher (epoch, version) and is announced to all. The crate
+//! `meridian-protocol-model` specifies this; "model:" names the action there.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(crate) const FIRST_EPOCH: u64 = 1;
 
 /// Commits the primary to a replica in another Region and asks that Region for it.
 ///
-/// Repeating the command while the other Region has not answered changes nothing and succeeds.
+/// Repeating the command while the other Region has not answered changes nothing and succeeds. (model: `replicate`)
 pub(crate) fn reserve_replica(draft: &mut Draft<'_>, reserve: &ReserveReplica) -> Outcome {
     let key = draft.key(reserve.key_id)?;
     let here = draft.state.region();
@@ -106,6 +107,7 @@ pub(crate) fn create_imported_replica(
 }
 
 /// Makes the replica that the primary in `from` asks for, or tells it why not. Tells whether it was made.
+/// (model: `create_replica`)
 pub(crate) fn create_replica(draft: &mut Draft<'_>, from: &Region, replica: &NewReplica) -> bool {
     let key_id = replica.membership.key_id;
     let refusal = match draft.state.key(key_id) {
@@ -143,7 +145,7 @@ pub(crate) fn create_replica(draft: &mut Draft<'_>, from: &Region, replica: &New
     true
 }
 
-/// Stores a version of the material; the last one that was missing makes the replica usable.
+/// Stores a version of the material; the last one that was missing makes the replica usable. (model: `install`)
 pub(crate) fn install_material(
     draft: &mut Draft<'_>,
     from: &Region,
@@ -172,7 +174,7 @@ pub(crate) fn install_material(
     draft.put_key(KeyRecord { state, multi_region: Some(changed), ..KeyRecord::clone(key) });
 }
 
-/// Notes that the replica in `from` is there, and tells every Region of the set.
+/// Notes that the replica in `from` is there, and tells every Region of the set. (model: `replica_created`)
 pub(crate) fn replica_created(draft: &mut Draft<'_>, from: &Region, key_id: KeyId) {
     change_membership(draft, key_id, None, |set| {
         let status = set.replicas.get_mut(from).filter(|status| **status == ReplicaStatus::Reserved);

@@ -5,6 +5,8 @@
 //! ends `Updating`. If it cannot become the primary it refuses, and the old primary takes the next epoch itself.
 //!
 //! Always true: an epoch has at most one primary, and no Region acts as primary while another one may.
+//!
+//! The crate `meridian-protocol-model` specifies this; "model:" names the action there.
 
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use crate::rows::{KeyRecord, MultiRegion, ReplicaStatus};
 use crate::shared_rotation::{is_complete, take_over};
 
 /// Hands the role of the primary to the replica in another Region. Repeating the command while that goes on succeeds.
+/// (model: `update`)
 pub(crate) fn update(draft: &mut Draft<'_>, update: &UpdatePrimaryRegion) -> Outcome {
     let key = draft.key(update.key_id)?;
     if is_under_way(key, &update.region) {
@@ -89,7 +92,7 @@ fn exchange(set: &mut MultiRegion, new: &Region, former: &Region) {
     set.primary = new.clone();
 }
 
-/// Becomes the primary, as the former one in `from` wants, or refuses.
+/// Becomes the primary, as the former one in `from` wants, or refuses. (model: `take`)
 pub(crate) fn take(draft: &mut Draft<'_>, from: &Region, hand_over: &HandOver) {
     let offered = &hand_over.membership;
     let Some(key) = draft.state.key(offered.key_id).filter(|key| can_take(draft.state, key, from, offered)) else {
@@ -112,6 +115,7 @@ fn can_take(state: &RegionState, key: &KeyRecord, from: &Region, offered: &Membe
 }
 
 /// Stores `key` as the primary of its epoch and tells every replica: who is who, how the key is rotated, what is pending.
+/// (model: `assume`)
 fn assume(draft: &mut Draft<'_>, key: &KeyRecord) {
     let Some(set) = &key.multi_region else { return };
     for region in set.replicas.keys() {
@@ -122,6 +126,7 @@ fn assume(draft: &mut Draft<'_>, key: &KeyRecord) {
 }
 
 /// The Region that was to become the primary did not: this one is the primary again, in an epoch of its own.
+/// (model: `take_back`)
 pub(crate) fn take_back(draft: &mut Draft<'_>, from: &Region, key_id: KeyId, epoch: u64) {
     let Some(key) = draft.state.key(key_id).filter(|key| key.state == KeyState::Updating) else { return };
     let is_refused = |set: &&MultiRegion| set.epoch == epoch && &set.primary == from;
@@ -133,7 +138,7 @@ pub(crate) fn take_back(draft: &mut Draft<'_>, from: &Region, key_id: KeyId, epo
     assume(draft, &KeyRecord { state, multi_region, ..KeyRecord::clone(key) });
 }
 
-/// Learns of a new primary in `from`; a Region that has no key of the set any more says so.
+/// Learns of a new primary in `from`; a Region that has no key of the set any more says so. (model: `follow`)
 ///
 /// Nobody else can: the deletion was told to a former primary, which has no say any more. It is said once per epoch at most,
 /// because only a new primary's first words are answered like this.

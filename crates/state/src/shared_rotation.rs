@@ -4,6 +4,8 @@
 //! makes it current and says so. A replica never decides anything; it holds what the primary of its epoch tells it.
 //!
 //! Always true: a version that is staged decrypts wherever it has arrived, and encrypts nowhere.
+//!
+//! The crate `meridian-protocol-model` specifies this; "model:" names the action there.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -71,7 +73,7 @@ pub(crate) fn send_pending(draft: &mut Draft<'_>, key: &KeyRecord, material_id: 
     }
 }
 
-/// Takes over what the primary in `from` says.
+/// Takes over what the primary in `from` says. (model: `set_rotation`)
 pub(crate) fn set_rotation(draft: &mut Draft<'_>, from: &Region, shared: &SharedRotation) {
     let Some(key) = draft.state.key(shared.key_id) else { return };
     let is_by_primary = |set: &MultiRegion| &set.primary == from && set.epoch == shared.epoch;
@@ -113,7 +115,8 @@ fn confirm(draft: &mut Draft<'_>, key: &KeyRecord, material_id: KeyMaterialId) {
     draft.send(&set.primary, Message::MaterialInstalled(reference));
 }
 
-/// Stores the version that the primary has announced and confirms it. One that is here was confirmed with the announcement.
+/// Stores the version that the primary has announced and confirms it. One that is here already is confirmed as well: a former
+/// primary may have sent it after the new one had announced it.
 pub(crate) fn install_pending(
     draft: &mut Draft<'_>,
     primary: &Region,
@@ -123,11 +126,12 @@ pub(crate) fn install_pending(
     if draft.state.material(reference.key_id, reference.material_id).is_none() {
         let material = NewMaterial { id: reference.material_id, sealed: sealed.clone() };
         draft.put_material(reference.key_id, &material);
-        draft.send(primary, Message::MaterialInstalled(*reference));
     }
+    draft.send(primary, Message::MaterialInstalled(*reference));
 }
 
 /// Notes that the replica in `from` holds the version that is pending; the last confirmation completes the rotation.
+/// (model: `material_installed`)
 pub(crate) fn material_installed(draft: &mut Draft<'_>, from: &Region, reference: &MaterialReference) {
     let Some(key) = draft.state.key(reference.key_id) else { return };
     let here = draft.state.region();
@@ -157,6 +161,7 @@ pub(crate) fn no_longer_waits_for(draft: &mut Draft<'_>, key: &KeyRecord, region
 }
 
 /// Tells a replica that is being made how the key is rotated; it has to hold the version that is pending, too.
+/// (model: `ask_for_replica`)
 pub(crate) fn join(draft: &mut Draft<'_>, key: &KeyRecord, region: &Region) {
     let Some(known) = draft.state.rotation(key.key_id) else { return };
     let mut rotation = RotationRecord::clone(known);

@@ -108,6 +108,29 @@ fn the_old_primary_is_a_replica_from_the_moment_it_hands_over() {
     world.assert_converged();
 }
 
+/// Found by the model of the protocol.
+#[test]
+fn a_version_that_a_former_primary_had_promised_is_confirmed_to_the_new_one() {
+    let mut world = World::with_set(&[US, EU]);
+    world.on_demand(US).expect("begun");
+    world.replicate(US, SOUTH).expect("reserved");
+    for (from, to) in [(US, EU), (US, EU), (EU, US), (US, SOUTH), (SOUTH, US)] {
+        world.deliver_from(from, to);
+    }
+    world.change_primary(US, EU).expect("EU holds the new version");
+    for (from, to) in [(US, EU), (US, EU), (EU, SOUTH), (EU, SOUTH)] {
+        world.deliver_from(from, to); // SOUTH knows the new primary and what is staged before it has the material
+    }
+    assert_eq!(world.primaries(), [EU]);
+    while world.state(US).outbox_for(&SOUTH.parse().expect("valid")).next().is_some() {
+        world.deliver_from(US, SOUTH);
+    }
+    assert_eq!(world.currents(), [1, 1, 1]);
+    world.settle();
+    assert_eq!(world.currents(), [2, 2, 2]);
+    world.assert_converged();
+}
+
 #[test]
 fn what_cannot_become_the_primary() {
     let mut world = World::with_set(&[US, EU]);
