@@ -12,8 +12,9 @@ use serde_json::Value;
 use crate::command;
 
 /// The order: each crate may use the ones before it. Only the two last may know everything.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "meridian-hostile",
+    "meridian-protocol-model",
     "meridian-model",
     "meridian-crypto",
     "meridian-policy",
