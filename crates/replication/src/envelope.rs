@@ -16,7 +16,7 @@ use crate::wire;
 
 /// The newest version of the encoding of messages. Each message is written in the oldest version that has it, so that a
 /// Region of an earlier build goes on reading whatever it knows.
-pub const MESSAGE_FORMAT: u8 = 2;
+pub const MESSAGE_FORMAT: u8 = 3;
 
 /// Why bytes are not a message of this build.
 #[derive(Debug, thiserror::Error)]

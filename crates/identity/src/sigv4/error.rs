@@ -80,9 +80,12 @@ pub enum SignatureError {
     /// The credential is scoped to another Region, service, date or terminator. The message lists all faults.
     #[error("{0}")]
     WrongScope(String),
-    /// The access key does not exist, or a session token was sent.
+    /// The access key does not exist or is inactive, or the session token is not one of this access key.
     #[error("The security token included in the request is invalid.")]
     UnrecognizedClient,
+    /// The temporary credentials have expired.
+    #[error("The security token included in the request is expired")]
+    ExpiredToken,
     /// `x-amz-content-sha256` is not the hash of the body.
     #[error("The provided 'x-amz-content-sha256' header does not match what was computed.")]
     BodyHashMismatch,
@@ -116,6 +119,7 @@ impl SignatureError {
             | Self::BodyHashMismatch
             | Self::Mismatch => ErrorCode::InvalidSignature,
             Self::UnrecognizedClient => ErrorCode::UnrecognizedClient,
+            Self::ExpiredToken => ErrorCode::ExpiredToken,
         }
     }
 
@@ -125,6 +129,7 @@ impl SignatureError {
         match self.code() {
             ErrorCode::MissingAuthenticationToken => ("MissingAuthenticationToken", 403),
             ErrorCode::UnrecognizedClient => ("InvalidClientTokenId", 403),
+            ErrorCode::ExpiredToken => ("ExpiredToken", 403),
             ErrorCode::InvalidSignature => ("SignatureDoesNotMatch", 403),
             _ => ("IncompleteSignature", 400),
         }

@@ -13,7 +13,7 @@ use meridian_model::{Region, Timestamp};
 use subtle::ConstantTimeEq;
 
 use crate::caller::Caller;
-use crate::credentials::{ACCESS_KEY_ID_LENGTH_MAX, AccessKey, CredentialStore};
+use crate::credentials::{ACCESS_KEY_ID_LENGTH_MAX, AccessKey, Claimed, CredentialFault, CredentialStore};
 use crate::sigv4::authorization::{Authorization, Credential};
 use crate::sigv4::canonical::{self, hex_sha256, must_be_signed};
 use crate::sigv4::date::SignatureDate;
@@ -86,7 +86,7 @@ impl<S: CredentialStore> Verifier<S> {
         check_signed_headers(parts, authorization.signed_headers)?;
         let credential = Credential::parse(authorization.credential)?;
         let (region, service) = check_scope(credential, &date, accepted)?;
-        let access_key = self.access_key(credential.access_key_id, &region, &parts.headers)?;
+        let access_key = self.access_key(credential.access_key_id, &region, &parts.headers, now)?;
         let body_hash = hex_sha256(body);
         check_body_hash(&parts.headers, &body_hash)?;
         let request_hash = canonical::request_hash(parts, authorization.signed_headers, &body_hash)?;
@@ -94,17 +94,23 @@ impl<S: CredentialStore> Verifier<S> {
         Ok(Verified { caller: access_key.caller, region, service, signed_at: date.timestamp() })
     }
 
-    /// The access key, if there is one of that id and the request needs no session token.
+    /// The access key that the request claims, with its session token if it has one.
     fn access_key(
         &self,
         access_key_id: &str,
         region: &Region,
         headers: &HeaderMap,
+        now: Timestamp,
     ) -> Result<AccessKey, SignatureError> {
-        if access_key_id.len() > ACCESS_KEY_ID_LENGTH_MAX || headers.contains_key(AMZ_SECURITY_TOKEN) {
+        if access_key_id.len() > ACCESS_KEY_ID_LENGTH_MAX {
             return Err(SignatureError::UnrecognizedClient);
         }
-        self.store.lookup(access_key_id, region).ok_or(SignatureError::UnrecognizedClient)
+        let session_token = text(single(headers, &AMZ_SECURITY_TOKEN)?)?;
+        let claimed = Claimed { access_key_id, session_token, region, now };
+        self.store.lookup(claimed).map_err(|fault| match fault {
+            CredentialFault::Unrecognized => SignatureError::UnrecognizedClient,
+            CredentialFault::Expired => SignatureError::ExpiredToken,
+        })
     }
 
     fn check_signature(
