@@ -12,13 +12,15 @@ use meridian_model::ids::split_kms_arn;
 use meridian_model::shapes::ReEncryptRequest;
 use meridian_model::{AccountId, AliasName, ErrorCode, KeyArn, KeyId, Request, ServiceError, Timestamp};
 use meridian_policy::action::{self, CreateGrant, InAccount, ListRetirableGrants, OnAlias, RetireGrant};
-use meridian_policy::decision::{AccountScope, AllowedInAccount, Denial, Inquiry, PolicySet};
-use meridian_policy::{Action, Allowed, GrantTerms, GrantToRetire, Policy, Principal, PrincipalArn, RequestContext};
+use meridian_policy::{
+    AccountScope, Action, Allowed, AllowedInAccount, Denial, GrantTerms, GrantToRetire, Inquiry, Policy, PolicySet, Principal,
+    PrincipalArn, RequestContext,
+};
 use meridian_state::key_states::Requirement;
 use meridian_state::{GrantRecord, KeyRecord, RegionState};
 
 use crate::caller_policies::CallerPolicies;
-use crate::conditions::global::Global;
+use crate::conditions::global::{Global, source_arn};
 use crate::conditions::{self, Conditions, NewKey, Subject};
 use crate::forwarding::ForwardedCall;
 use crate::grant_tokens::NamedGrants;
@@ -256,6 +258,7 @@ impl<'a> Access<'a> {
                 origin: self.asked.origin,
                 region: self.state.region(),
                 now: self.asked.now,
+                tags: of_caller.tags(),
             },
             action,
             request: self.asked.request,
@@ -295,7 +298,7 @@ impl<'a> Access<'a> {
         let is_destination = action == action::ReEncryptTo::NAME;
         RequestContext {
             encryption_context: conditions::encryption_context(self.asked.request, is_destination),
-            source_arn: self.caller.service_call.as_ref().and_then(|call| call.source_arn.as_deref()),
+            source_arn: source_arn(self.caller),
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use meridian_model::ServiceError;
-use meridian_policy::document::{Policy, PolicyKind};
+use meridian_policy::{Policy, PolicyKind};
 use serde::{Deserialize, Serialize};
 
 /// Where a request came from. Travels to the leader with a change.

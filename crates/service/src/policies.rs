@@ -5,8 +5,7 @@ use meridian_model::shapes::{
     PutKeyPolicyResponse,
 };
 use meridian_model::{ErrorCode, Response, ServiceError};
-use meridian_policy::document::{self, PolicyKind};
-use meridian_policy::{Policy, action};
+use meridian_policy::{Policy, PolicyKind, action, document};
 use std::sync::Arc;
 
 use meridian_state::{KeyRecord, Op, RegionState};

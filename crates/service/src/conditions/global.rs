@@ -2,11 +2,12 @@
 //!
 //! AWS IAM User Guide, "AWS global condition context keys". There are no organizations here, and none of the keys about them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use meridian_identity::{Caller, CallerKind, Session};
+use meridian_identity::{Caller, CallerKind, ServiceCall, Session};
 use meridian_model::{Region, Timestamp};
-use meridian_policy::context::ContextValue;
+use meridian_policy::ContextValue;
 
 use super::{boolean, find, one, text};
 use crate::origin::Origin;
@@ -18,7 +19,7 @@ pub(crate) struct Global<'a> {
     pub(crate) origin: Origin<'a>,
     pub(crate) region: &'a Region,
     pub(crate) now: Timestamp,
-    /// The tags of the caller and of its session.
+    /// The tags of the user, or of the role of a session; those of the session itself come before them.
     pub(crate) tags: Option<&'a BTreeMap<String, String>>,
 }
 
@@ -35,8 +36,14 @@ impl<'a> Global<'a> {
 
     /// The value of `aws:<name>/<attribute>`.
     pub(crate) fn attribute(&self, name: &str, attribute: &str) -> Option<ContextValue<'a>> {
-        let tags = self.tags.filter(|_| name == "principaltag")?;
-        find(tags.iter().map(|(name, value)| (name.as_str(), value.as_str())), attribute).map(one)
+        if name != "principaltag" {
+            return None;
+        }
+        let session = self.caller.session.as_ref().map(|session| &session.tags);
+        let tag = |tags: &'a BTreeMap<String, String>| {
+            find(tags.iter().map(|(name, value)| (name.as_str(), value.as_str())), attribute)
+        };
+        session.and_then(tag).or_else(|| self.tags.and_then(tag)).map(one)
     }
 
     /// Through an endpoint of a private network there is no address that means anything to a policy.
@@ -85,18 +92,22 @@ impl<'a> Global<'a> {
         if name == "viaawsservice" {
             return Some(boolean(self.via_service().is_some()));
         }
-        let call = self.caller.service_call.as_ref().filter(|_| !self.is_of_account())?;
         match name {
-            "sourcearn" => call.source_arn.as_deref().map(one),
-            "sourceaccount" => call.source_account.map(|account| text(account.to_string())),
+            "sourcearn" => source_arn(self.caller).map(one),
+            "sourceaccount" => own_call(self.caller)?.source_account.map(|account| text(account.to_string())),
             _ => None,
         }
     }
 
-    /// The service that makes the request for the caller.
-    pub(crate) fn via_service(&self) -> Option<&'a str> {
+    /// The service that makes the request for the caller, by its name in this Region.
+    pub(crate) fn via_service(&self) -> Option<Cow<'a, str>> {
         let call = self.caller.service_call.as_ref().filter(|_| self.is_of_account())?;
-        Some(&call.service)
+        Some(match call.service.strip_suffix(SERVICE_SUFFIX) {
+            Some(service) if !service.contains('.') => {
+                Cow::Owned(format!("{service}.{}{SERVICE_SUFFIX}", self.region))
+            }
+            _ => Cow::Borrowed(&call.service),
+        })
     }
 
     fn is_of_account(&self) -> bool {
@@ -129,3 +140,16 @@ impl<'a> Global<'a> {
         }
     }
 }
+
+/// The resource that a service acts for when it calls for itself.
+pub(crate) fn source_arn(caller: &Caller) -> Option<&str> {
+    own_call(caller)?.source_arn.as_deref()
+}
+
+/// What a service says of a call that it makes for itself.
+fn own_call(caller: &Caller) -> Option<&ServiceCall> {
+    caller.service_call.as_ref().filter(|_| matches!(caller.kind, CallerKind::Service { .. }))
+}
+
+/// Names of services end so in every partition (AWS KMS Developer Guide, "kms:ViaService").
+const SERVICE_SUFFIX: &str = ".amazonaws.com";

@@ -17,7 +17,7 @@ use meridian_crypto::{AttestedRecipient, Measured};
 use meridian_model::{
     AccountId, GrantOperation, KeySpec, KeyUsageType, MultiRegionKeyType, OriginType, Request, WireEnum,
 };
-use meridian_policy::context::{ConditionContext, ContextKey, ContextValue};
+use meridian_policy::{ConditionContext, ContextKey, ContextValue};
 use meridian_state::{KeyRecord, RegionState};
 use serde::{Deserialize, Serialize};
 
@@ -114,7 +114,7 @@ impl<'a> Conditions<'a> {
             },
             "viaservice" => match self.subject {
                 Subject::Other | Subject::KeyStores => None,
-                _ => self.global.via_service().map(one),
+                _ => self.global.via_service().map(ContextValue::One),
             },
             "reencryptonsamekey" => self.is_re_encryption().then(|| boolean((self.is_same_key)())),
             "grantisforawsresource" => self.is_for_resource(),

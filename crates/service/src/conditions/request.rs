@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use meridian_model::shapes::{CreateGrantRequest, GrantConstraints, Tag};
 use meridian_model::{EncryptionAlgorithmSpec, MessageType, Request, Timestamp, WireEnum};
 use meridian_policy::ContextPairs;
-use meridian_policy::context::ContextValue;
+use meridian_policy::ContextValue;
 
 use super::{boolean, one, some_of, text};
 use crate::keys::DEFAULT_WINDOW_DAYS;

@@ -6,7 +6,7 @@ use meridian_identity::Caller;
 use meridian_model::{
     KeyId, KeySpec, KeyState, KeyUsageType, Operation, OriginType, Partition, Region, Request, Timestamp,
 };
-use meridian_policy::context::{ConditionContext, ContextKey, ContextValue};
+use meridian_policy::{ConditionContext, ContextKey, ContextValue};
 use meridian_state::{KeyRecord, RegionState};
 
 use super::global::Global;
