@@ -102,6 +102,7 @@ error_codes! {
     IamNoSuchEntity = "NoSuchEntity", 404;
     IamServiceFailure = "ServiceFailure", 500;
     IamUnmodifiableEntity = "UnmodifiableEntity", 400;
+    StsPackedPolicyTooLarge = "PackedPolicyTooLarge", 400;
 }
 
 impl fmt::Display for ErrorCode {

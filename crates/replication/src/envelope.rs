@@ -6,10 +6,11 @@
 use bytes::Bytes;
 use meridian_crypto::labels::SignatureDomain;
 use meridian_crypto::{
-    MaterialBinding, RegionSigner, RegionVerifier, SealedEnvelope, SignatureRefused, TransportBinding,
+    MaterialBinding, RegionSigner, RegionVerifier, SealedEnvelope, SecretTransport, SignatureRefused, TransportBinding,
 };
 use meridian_model::{Region, Timestamp};
 use meridian_state::OutboxRow;
+use meridian_state::identities::messages::SecretReference;
 use meridian_state::links::{MaterialReference, Message};
 
 use crate::wire;
@@ -108,6 +109,11 @@ pub(crate) fn transport_binding(route: &Route, reference: &MaterialReference, se
         epoch: reference.epoch,
         sequence,
     }
+}
+
+/// The place that the secret of envelope `sequence` is sealed for.
+pub(crate) fn secret_transport(route: &Route, reference: &SecretReference, sequence: u64) -> SecretTransport {
+    SecretTransport { place: reference.place(), from: route.from.clone(), to: route.to.clone(), sequence }
 }
 
 /// The place that a Region keeps the material in.

@@ -10,11 +10,13 @@ use meridian_crypto::{AttestationRoots, AttestedRecipient};
 use meridian_model::{Clock, ErrorCode, Request, Response, ServiceError, Timestamp};
 use meridian_replication::Replicator;
 use meridian_state::RegionState;
+use meridian_state::identities::ClusterRegions;
 use tokio::time::Instant;
 
 use crate::access::{Access, Asked};
 use crate::audit::{CallContext, Told};
 use crate::grant_tokens::NamedGrants;
+use crate::credentials::CredentialCache;
 use crate::key_ring::KeyRing;
 use crate::route::Route;
 use crate::trace::Trace;
@@ -56,6 +58,7 @@ pub struct Service(Arc<Inner>);
 
 struct Inner {
     config: ServiceConfig,
+    cluster_regions: ClusterRegions,
     group: Group,
     ring: Option<Arc<KeyRing>>,
     clock: Arc<dyn Clock>,
@@ -63,6 +66,7 @@ struct Inner {
     workshop: Arc<Workshop>,
     replicator: OnceLock<Replicator>,
     noted_uses: NotedUses,
+    credentials: CredentialCache,
 }
 
 impl fmt::Debug for Service {
@@ -94,10 +98,12 @@ impl Readiness {
 }
 
 impl Service {
-    /// The service of a node. Without a key ring the node is sealed and refuses everything.
+    /// The service of a node. Without a key ring the node is sealed and refuses everything. `cluster_regions` is what the
+    /// configuration says; the leader proposes it.
     #[must_use]
     pub fn new(
         config: ServiceConfig,
+        cluster_regions: ClusterRegions,
         group: Group,
         ring: Option<Arc<KeyRing>>,
         clock: Arc<dyn Clock>,
@@ -106,6 +112,7 @@ impl Service {
     ) -> Self {
         Self(Arc::new(Inner {
             config,
+            cluster_regions,
             group,
             ring,
             clock,
@@ -113,6 +120,7 @@ impl Service {
             workshop,
             replicator: OnceLock::new(),
             noted_uses: NotedUses::new(),
+            credentials: CredentialCache::new(),
         }))
     }
 
@@ -307,6 +315,20 @@ impl Service {
 
     pub(crate) fn noted_uses(&self) -> &NotedUses {
         &self.0.noted_uses
+    }
+
+    pub(crate) fn credentials(&self) -> &CredentialCache {
+        &self.0.credentials
+    }
+
+    pub(crate) fn cluster_regions(&self) -> &ClusterRegions {
+        &self.0.cluster_regions
+    }
+
+    /// The index of the newest command that this node has applied.
+    #[must_use]
+    pub fn applied_index(&self) -> u64 {
+        *self.0.group.applied().borrow()
     }
 
     pub(crate) fn trail(&self) -> &Trail {

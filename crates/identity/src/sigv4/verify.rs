@@ -13,7 +13,8 @@ use meridian_model::{Region, Timestamp};
 use subtle::ConstantTimeEq;
 
 use crate::caller::Caller;
-use crate::credentials::{ACCESS_KEY_ID_LENGTH_MAX, AccessKey, Claimed, CredentialFault, CredentialStore};
+use crate::service_calls;
+use crate::credentials::{ACCESS_KEY_ID_LENGTH_MAX, AccessKey, Claimed, CredentialStore};
 use crate::sigv4::authorization::{Authorization, Credential};
 use crate::sigv4::canonical::{self, hex_sha256, must_be_signed};
 use crate::sigv4::date::SignatureDate;
@@ -86,12 +87,13 @@ impl<S: CredentialStore> Verifier<S> {
         check_signed_headers(parts, authorization.signed_headers)?;
         let credential = Credential::parse(authorization.credential)?;
         let (region, service) = check_scope(credential, &date, accepted)?;
-        let access_key = self.access_key(credential.access_key_id, &region, &parts.headers, now)?;
+        let access_key = self.access_key(credential.access_key_id, &region, &parts.headers)?;
         let body_hash = hex_sha256(body);
         check_body_hash(&parts.headers, &body_hash)?;
         let request_hash = canonical::request_hash(parts, authorization.signed_headers, &body_hash)?;
         self.check_signature(authorization, credential, date, &request_hash, &access_key)?;
-        Ok(Verified { caller: access_key.caller, region, service, signed_at: date.timestamp() })
+        let caller = service_calls::caller_of(&self.store, access_key.caller, &parts.headers, &region)?;
+        Ok(Verified { caller, region, service, signed_at: date.timestamp() })
     }
 
     /// The access key that the request claims, with its session token if it has one.
@@ -100,17 +102,13 @@ impl<S: CredentialStore> Verifier<S> {
         access_key_id: &str,
         region: &Region,
         headers: &HeaderMap,
-        now: Timestamp,
     ) -> Result<AccessKey, SignatureError> {
         if access_key_id.len() > ACCESS_KEY_ID_LENGTH_MAX {
             return Err(SignatureError::UnrecognizedClient);
         }
         let session_token = text(single(headers, &AMZ_SECURITY_TOKEN)?)?;
-        let claimed = Claimed { access_key_id, session_token, region, now };
-        self.store.lookup(claimed).map_err(|fault| match fault {
-            CredentialFault::Unrecognized => SignatureError::UnrecognizedClient,
-            CredentialFault::Expired => SignatureError::ExpiredToken,
-        })
+        let claimed = Claimed { access_key_id, session_token, region };
+        Ok(self.store.lookup(claimed)?)
     }
 
     fn check_signature(
