@@ -13,8 +13,8 @@ use meridian_model::shapes::ReEncryptRequest;
 use meridian_model::{AccountId, AliasName, ErrorCode, KeyArn, KeyId, Request, ServiceError, Timestamp};
 use meridian_policy::action::{self, CreateGrant, InAccount, ListRetirableGrants, OnAlias, RetireGrant};
 use meridian_policy::{
-    AccountScope, Action, Allowed, AllowedInAccount, Denial, GrantTerms, GrantToRetire, Inquiry, Policy, PolicySet, Principal,
-    PrincipalArn, RequestContext,
+    AccountScope, Action, Allowed, AllowedInAccount, Denial, GrantTerms, GrantToRetire, Inquiry, Policy, PolicySet,
+    Principal, PrincipalArn, RequestContext,
 };
 use meridian_state::key_states::Requirement;
 use meridian_state::{GrantRecord, KeyRecord, RegionState};
@@ -339,52 +339,69 @@ impl<'a> Access<'a> {
     }
 
     fn resolve(&self, identifier: &str, forms: Forms) -> Result<&Arc<KeyRecord>, ServiceError> {
-        if identifier.starts_with("arn:") {
-            return self.resolve_arn(identifier, forms);
-        }
-        if identifier.starts_with("alias/") && forms == Forms::KeyOrAlias {
-            return self.resolve_alias(self.account(), identifier);
-        }
-        let key_id = identifier.parse().map_err(|_| invalid_key_id(identifier))?;
-        self.resolve_id(self.account(), key_id)
+        resolve(&self.state, self.account(), identifier, forms)
     }
+}
 
-    fn resolve_arn(&self, identifier: &str, forms: Forms) -> Result<&Arc<KeyRecord>, ServiceError> {
-        let invalid = || ServiceError::new(ErrorCode::InvalidArn, format!("Invalid arn {identifier}"));
-        let arn = split_kms_arn(identifier).ok_or_else(invalid)?;
-        if &arn.region != self.state.region() || arn.partition != self.state.partition() {
-            // The service's own text names the Region that the ARN was for.
-            return Err(ServiceError::new(ErrorCode::NotFound, format!("Invalid arn {}", arn.region)));
-        }
-        if let Some(key_id) = arn.resource.strip_prefix("key/") {
-            return self.resolve_id(arn.account, key_id.parse().map_err(|_| invalid_key_id(key_id))?);
-        }
-        match forms {
-            Forms::KeyOrAlias if arn.resource.starts_with("alias/") => self.resolve_alias(arn.account, arn.resource),
-            Forms::Key if arn.resource.starts_with("alias/") => Err(invalid_key_id(identifier)),
-            _ => Err(invalid()),
-        }
+/// The key that `identifier` names for a caller of `account`.
+///
+/// # Errors
+/// `NotFoundException`, `InvalidArnException`.
+pub(crate) fn resolve<'a>(
+    state: &'a RegionState,
+    account: AccountId,
+    identifier: &str,
+    forms: Forms,
+) -> Result<&'a Arc<KeyRecord>, ServiceError> {
+    if identifier.starts_with("arn:") {
+        return resolve_arn(state, identifier, forms);
     }
+    if identifier.starts_with("alias/") && forms == Forms::KeyOrAlias {
+        return resolve_alias(state, account, identifier);
+    }
+    let key_id = identifier.parse().map_err(|_| invalid_key_id(identifier))?;
+    resolve_id(state, account, key_id)
+}
 
-    /// A bare key ID belongs to the caller's account; a key ARN says whose it is.
-    fn resolve_id(&self, account: AccountId, key_id: KeyId) -> Result<&Arc<KeyRecord>, ServiceError> {
-        let missing = || {
-            let (partition, region) = (self.state.partition(), self.state.region().clone());
-            ServiceError::key_not_found(&KeyArn { partition, region, account, key_id })
-        };
-        self.state.key(key_id).filter(|key| key.account == account).ok_or_else(missing)
+fn resolve_arn<'a>(state: &'a RegionState, identifier: &str, forms: Forms) -> Result<&'a Arc<KeyRecord>, ServiceError> {
+    let invalid = || ServiceError::new(ErrorCode::InvalidArn, format!("Invalid arn {identifier}"));
+    let arn = split_kms_arn(identifier).ok_or_else(invalid)?;
+    if &arn.region != state.region() || arn.partition != state.partition() {
+        // The service's own text names the Region that the ARN was for.
+        return Err(ServiceError::new(ErrorCode::NotFound, format!("Invalid arn {}", arn.region)));
     }
+    if let Some(key_id) = arn.resource.strip_prefix("key/") {
+        return resolve_id(state, arn.account, key_id.parse().map_err(|_| invalid_key_id(key_id))?);
+    }
+    match forms {
+        Forms::KeyOrAlias if arn.resource.starts_with("alias/") => resolve_alias(state, arn.account, arn.resource),
+        Forms::Key if arn.resource.starts_with("alias/") => Err(invalid_key_id(identifier)),
+        _ => Err(invalid()),
+    }
+}
 
-    fn resolve_alias(&self, account: AccountId, name: &str) -> Result<&Arc<KeyRecord>, ServiceError> {
-        let missing = || {
-            let (partition, region) = (self.state.partition(), self.state.region());
-            let arn = format!("arn:{partition}:kms:{region}:{account}:{name}");
-            ServiceError::new(ErrorCode::NotFound, format!("Alias {arn} is not found."))
-        };
-        let parsed: AliasName = name.parse().map_err(|_| missing())?;
-        let alias = self.state.alias(account, &parsed).ok_or_else(missing)?;
-        self.state.key(alias.target).ok_or_else(missing)
-    }
+/// A bare key ID belongs to the caller's account; a key ARN says whose it is.
+fn resolve_id(state: &RegionState, account: AccountId, key_id: KeyId) -> Result<&Arc<KeyRecord>, ServiceError> {
+    let missing = || {
+        let (partition, region) = (state.partition(), state.region().clone());
+        ServiceError::key_not_found(&KeyArn { partition, region, account, key_id })
+    };
+    state.key(key_id).filter(|key| key.account == account).ok_or_else(missing)
+}
+
+fn resolve_alias<'a>(
+    state: &'a RegionState,
+    account: AccountId,
+    name: &str,
+) -> Result<&'a Arc<KeyRecord>, ServiceError> {
+    let missing = || {
+        let (partition, region) = (state.partition(), state.region());
+        let arn = format!("arn:{partition}:kms:{region}:{account}:{name}");
+        ServiceError::new(ErrorCode::NotFound, format!("Alias {arn} is not found."))
+    };
+    let parsed: AliasName = name.parse().map_err(|_| missing())?;
+    let alias = state.alias(account, &parsed).ok_or_else(missing)?;
+    state.key(alias.target).ok_or_else(missing)
 }
 
 fn invalid_key_id(identifier: &str) -> ServiceError {

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use crate::access::{Access, Asked};
 use crate::audit::{CallContext, Told};
-use crate::grant_tokens::NamedGrants;
 use crate::credentials::CredentialCache;
+use crate::grant_tokens::NamedGrants;
 use crate::key_ring::KeyRing;
 use crate::route::Route;
 use crate::trace::Trace;

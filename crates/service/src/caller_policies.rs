@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use meridian_identity::{Caller, CallerKind, Session};
-use meridian_model::{EntityName, PolicyArn};
+use meridian_model::{EntityKind, EntityName, PolicyArn};
 use meridian_policy::{Policy, PolicyKind, Principal, PrincipalKind, managed};
 use meridian_state::RegionState;
 use meridian_state::identities::records::{RoleRecord, Tags, UserRecord};
@@ -42,7 +42,9 @@ impl CallerPolicies {
                 let user = user(identities, caller, user_name).filter(|user| is(user.id.as_str(), caller));
                 Self::of_user(identities, user)
             }
-            CallerKind::FederatedUser { user_arn, .. } => Self::of_user(identities, user(identities, caller, name(user_arn))),
+            CallerKind::FederatedUser { user_arn, .. } => {
+                Self::of_user(identities, user(identities, caller, name(user_arn)))
+            }
             CallerKind::AssumedRole { role_arn, .. } => {
                 let role = name(role_arn).parse().ok().and_then(|name| identities.role(caller.account, &name));
                 Self::of_role(identities, role.filter(|role| is(role.id.as_str(), caller)))
@@ -125,8 +127,7 @@ static ADMINISTRATOR_ACCESS: LazyLock<Arc<Policy>> =
     LazyLock::new(|| Arc::new(Policy::stored(managed::ADMINISTRATOR_ACCESS.document, PolicyKind::Identity)));
 
 /// What cannot be read denies everything, and nothing can be read in this.
-static DENIES_EVERYTHING: LazyLock<Arc<Policy>> =
-    LazyLock::new(|| Arc::new(Policy::stored("", PolicyKind::Identity)));
+static DENIES_EVERYTHING: LazyLock<Arc<Policy>> = LazyLock::new(|| Arc::new(Policy::stored("", PolicyKind::Identity)));
 
 /// `caller`, as policies see it.
 pub(crate) fn principal(caller: &Caller) -> Principal<'_> {
@@ -138,4 +139,30 @@ pub(crate) fn principal(caller: &Caller) -> Principal<'_> {
         CallerKind::Service { name } => PrincipalKind::Service { name },
     };
     Principal { account: caller.account, arn: &caller.arn, kind, unique_id: caller.entity_id() }
+}
+
+/// What the policies of [`CallerPolicies::identity`] are called, in the same order.
+pub(crate) fn names_of(state: &RegionState, caller: &Caller) -> Vec<String> {
+    let identities = state.identities();
+    let named =
+        |policies: &PrincipalPolicies<'_>| policies.identity.iter().map(|policy| named(&policy.origin)).collect();
+    match CallerPolicies::of(state, caller).entity {
+        Entity::None => Vec::new(),
+        Entity::User(user) => named(&identities.policies_of_user(&user)),
+        Entity::Role(role) => named(&identities.policies_of_role(&role)),
+    }
+}
+
+fn named(origin: &PolicyOrigin<'_>) -> String {
+    match origin {
+        PolicyOrigin::Inline(kind, owner, policy) => {
+            let kind = match kind {
+                EntityKind::User => "user",
+                EntityKind::Group => "group",
+                EntityKind::Role => "role",
+            };
+            format!("inline policy {policy} of {kind} {owner}")
+        }
+        PolicyOrigin::Managed(arn) => format!("managed policy {arn}"),
+    }
 }

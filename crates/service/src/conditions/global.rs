@@ -103,9 +103,7 @@ impl<'a> Global<'a> {
     pub(crate) fn via_service(&self) -> Option<Cow<'a, str>> {
         let call = self.caller.service_call.as_ref().filter(|_| self.is_of_account())?;
         Some(match call.service.strip_suffix(SERVICE_SUFFIX) {
-            Some(service) if !service.contains('.') => {
-                Cow::Owned(format!("{service}.{}{SERVICE_SUFFIX}", self.region))
-            }
+            Some(service) if !service.contains('.') => Cow::Owned(format!("{service}.{}{SERVICE_SUFFIX}", self.region)),
             _ => Cow::Borrowed(&call.service),
         })
     }
