@@ -22,6 +22,7 @@ use meridian_state::{GrantRecord, KeyRecord, RegionState};
 use crate::caller_policies::CallerPolicies;
 use crate::conditions::global::{Global, source_arn};
 use crate::conditions::{self, Conditions, NewKey, Subject};
+use crate::credentials::check_current;
 use crate::forwarding::ForwardedCall;
 use crate::grant_tokens::NamedGrants;
 use crate::origin::{Origin, RequestOrigin};
@@ -63,10 +64,19 @@ pub(crate) struct Access<'a> {
 }
 
 impl<'a> Access<'a> {
-    pub(crate) fn new(state: Arc<RegionState>, asked: Asked<'a>, named_grants: NamedGrants) -> Self {
+    /// The view of a request in `state`.
+    ///
+    /// # Errors
+    /// If whoever signed it has lost its credentials by the time of `state`.
+    pub(crate) fn open(
+        state: Arc<RegionState>,
+        asked: Asked<'a>,
+        named_grants: NamedGrants,
+    ) -> Result<Self, ServiceError> {
+        check_current(&state, asked.caller)?;
         let policies = OnceCell::new();
         let (caller, trace) = (asked.caller, Trace::default());
-        Self { state, caller, asked, named_grants, policies, trace, lacks_version: false, recipient: None }
+        Ok(Self { state, caller, asked, named_grants, policies, trace, lacks_version: false, recipient: None })
     }
 
     /// The same view, of a request whose answer is to be sealed to `recipient`.

@@ -178,7 +178,7 @@ impl Service {
             Route::Change => self.write(&context.caller, &context.origin(), request, trace).await,
             Route::Unsupported => {
                 let asked = self.asked(context, request);
-                let mut access = Access::new(self.fresh_state().await?, asked, NamedGrants::default());
+                let mut access = Access::open(self.fresh_state().await?, asked, NamedGrants::default())?;
                 let answer = key_stores::answer(&mut access, request);
                 *trace = access.trace;
                 answer
@@ -223,8 +223,9 @@ impl Service {
         trace: &mut Trace,
     ) -> (Result<Response, ServiceError>, bool) {
         let named = self.ring().and_then(|ring| NamedGrants::of(ring.grant_tokens(), request));
-        let mut access = match named {
-            Ok(named) => Access::new(state, self.asked(context, request), named).answering(recipient),
+        let opened = named.and_then(|named| Access::open(state, self.asked(context, request), named));
+        let mut access = match opened {
+            Ok(access) => access.answering(recipient),
             Err(error) => return (Err(error), false),
         };
         let work = self.permit_use(&mut access, request);

@@ -168,7 +168,7 @@ impl Service {
         let (caller, origin, request) = call.decode()?;
         let Request::ReplicateKey(replicate) = &request else { return Err(ServiceError::internal()) };
         let asked = Asked { caller: &caller, origin: origin.view(), request: &request, now: self.now() };
-        let mut access = Access::new(Arc::clone(state), asked, NamedGrants::default());
+        let mut access = Access::open(Arc::clone(state), asked, NamedGrants::default())?;
         access.allow_creation(replica, !replicate.tags.is_empty())?;
         let policy = policies::parse(replicate.policy.as_deref())?;
         match policy.filter(|_| replicate.bypass_policy_lockout_safety_check != Some(true)) {

@@ -166,7 +166,7 @@ impl Service {
     pub(crate) fn can_become_primary(&self, key_id: KeyId, call: ForwardedCall) -> Result<(), ServiceError> {
         let (caller, origin, request) = call.decode()?;
         let asked = Asked { caller: &caller, origin: origin.view(), request: &request, now: self.now() };
-        let mut access = Access::new(self.state(), asked, NamedGrants::default());
+        let mut access = Access::open(self.state(), asked, NamedGrants::default())?;
         let id = key_id.to_string();
         access.key_in_state::<action::UpdatePrimaryRegion>(&id, Forms::Key, Requirement::Replicable).map(drop)
     }

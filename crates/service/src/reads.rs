@@ -24,7 +24,7 @@ impl Service {
             ServiceError::new(ErrorCode::KmsInternal, message)
         })?;
         let named = NamedGrants::of(self.ring()?.grant_tokens(), request)?;
-        let mut access = Access::new(self.state(), self.asked(context, request), named);
+        let mut access = Access::open(self.state(), self.asked(context, request), named)?;
         let response = match request {
             Request::GetKeyLastUsage(request) => self.last_usage(&mut access, request),
             Request::GetParametersForImport(request) => self.import_parameters(&mut access, request).await,

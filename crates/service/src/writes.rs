@@ -82,10 +82,9 @@ impl Service {
             return Verdict::NotLeader;
         }
         let named = self.ring().and_then(|ring| NamedGrants::of(ring.grant_tokens(), request));
-        let mut access = match named {
-            Ok(named) => {
-                Access::new(self.state(), Asked { caller, origin: origin.view(), request, now: self.now() }, named)
-            }
+        let asked = Asked { caller, origin: origin.view(), request, now: self.now() };
+        let mut access = match named.and_then(|named| Access::open(self.state(), asked, named)) {
+            Ok(access) => access,
             Err(error) => return Verdict::Refused(error, Trace::default()),
         };
         let written = match request {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use meridian_consensus::NodeName;
 use meridian_identity::{Caller, CallerKind, CallerSource, Session};
@@ -36,7 +37,8 @@ impl Cluster {
             boundary: None,
         };
         self.change_identities(IdentityChange::CreateUser(user)).await;
-        Identity { entity, caller: Arc::new(Caller::user(Partition::Aws, account, name, id.as_str(), "AKIATEST")) }
+        let caller = Caller::user(Partition::Aws, account, name, id.as_str(), "ASIATEST");
+        Identity { entity, caller: Arc::new(Caller { session: Some(self.session()), ..caller }) }
     }
 
     /// Makes a role of `account` without any policy, and a session of it.
@@ -60,18 +62,6 @@ impl Cluster {
             attached: BTreeSet::new(),
         };
         self.change_identities(IdentityChange::CreateRole(role)).await;
-        let now = self.clock().now();
-        let session = Session {
-            issued_at: now,
-            expires_at: now.plus(std::time::Duration::from_hours(1)),
-            mfa_at: None,
-            tags: BTreeMap::new(),
-            transitive: BTreeSet::new(),
-            policies: Vec::new(),
-            policy_arns: Vec::new(),
-            source_identity: None,
-            federated_provider: None,
-        };
         let caller = Caller {
             account,
             arn: format!("arn:aws:sts::{account}:assumed-role/{name}/session"),
@@ -82,10 +72,26 @@ impl Cluster {
                 session_name: "session".to_owned(),
             },
             source: CallerSource::Iam,
-            session: Some(session),
+            session: Some(self.session()),
             service_call: None,
         };
         Identity { entity, caller: Arc::new(caller) }
+    }
+
+    /// Temporary credentials, which need no access key in the state.
+    fn session(&self) -> Session {
+        let now = self.clock().now();
+        Session {
+            issued_at: now,
+            expires_at: now.plus(Duration::from_hours(1)),
+            mfa_at: None,
+            tags: BTreeMap::new(),
+            transitive: BTreeSet::new(),
+            policies: Vec::new(),
+            policy_arns: Vec::new(),
+            source_identity: None,
+            federated_provider: None,
+        }
     }
 
     /// Gives `identity` this inline policy and no other, or none.
@@ -93,18 +99,31 @@ impl Cluster {
     /// # Panics
     /// If that fails.
     pub async fn set_policy(&self, identity: &Identity, document: Option<&str>) {
+        let leader = self.await_leader(&self.home().await).await;
+        self.set_policy_on(&leader, identity, document).await;
+    }
+
+    /// As [`Cluster::set_policy`], by a node that leads the Region where identities live.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub async fn set_policy_on(&self, leader: &NodeName, identity: &Identity, document: Option<&str>) {
         let (entity, policy) = (identity.entity.clone(), named("inline"));
         let change = match document {
             Some(document) => IdentityChange::PutInlinePolicy { entity, policy, document: document.into() },
-            None => {
-                let had_one = self.inline_policy(&self.home(), identity).is_some();
-                if !had_one {
-                    return;
-                }
-                IdentityChange::DeleteInlinePolicy { entity, policy }
-            }
+            None if inline_policy_in(&self.group(leader).state(), identity).is_none() => return,
+            None => IdentityChange::DeleteInlinePolicy { entity, policy },
         };
-        self.change_identities(change).await;
+        self.change_identities_on(leader, change).await;
+    }
+
+    /// Removes `identity`, and whatever hangs on it.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub async fn delete_on(&self, leader: &NodeName, identity: &Identity) {
+        self.set_policy_on(leader, identity, None).await;
+        self.change_identities_on(leader, IdentityChange::DeleteEntity(identity.entity.clone())).await;
     }
 
     /// Waits until every Region knows the policy that the home Region gives `identity`.
@@ -128,12 +147,24 @@ impl Cluster {
     /// # Panics
     /// If it is refused.
     pub async fn change_identities(&self, change: IdentityChange) {
-        let leader = self.await_leader(&self.home()).await;
+        let leader = self.await_leader(&self.home().await).await;
+        self.change_identities_on(&leader, change).await;
+    }
+
+    async fn change_identities_on(&self, leader: &NodeName, change: IdentityChange) {
         let command = Command { at: self.clock().now(), op: Op::Identity(Box::new(change)) };
-        let committed = self.group(&leader).propose(&command).await.expect("proposed");
+        let committed = self.group(leader).propose(&command).await.expect("proposed");
         if let Err(refusal) = committed.outcome {
             panic!("a change of identities was refused: {refusal}");
         }
+    }
+
+    /// The Region where identities live: the first one, as soon as its leader has said so.
+    async fn home(&self) -> Region {
+        let region = self.regions()[0].clone();
+        let is_home = |state: &RegionState| state.identities().regions().is_some_and(|known| known.home == region);
+        self.await_state(&region, "the first Region is the home of identities", is_home).await;
+        region
     }
 
     fn inline_policy(&self, region: &Region, identity: &Identity) -> Option<String> {
@@ -165,4 +196,5 @@ fn unique_id(prefix: &str, name: &str) -> UniqueId {
     format!("{prefix}{letters:A<17.17}").parse().expect("a valid id")
 }
 
-const TRUST: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}}"#;
+const TRUST: &str =
+    r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}}"#;
