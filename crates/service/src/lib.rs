@@ -50,8 +50,8 @@ mod workshop;
 mod writes;
 
 pub use audit::{CallContext, TlsContext};
-pub use credentials::{SessionGrant, SessionHolder, TemporaryCredentials, check_current};
 pub use call::{OnStale, Readiness, Service, ServiceConfig};
+pub use credentials::{SessionGrant, SessionHolder, TemporaryCredentials, check_current};
 pub use forwarding::Forwarding;
 pub use key_ring::KeyRing;
 pub use route::Route;
