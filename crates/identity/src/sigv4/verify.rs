@@ -13,8 +13,8 @@ use meridian_model::{Region, Timestamp};
 use subtle::ConstantTimeEq;
 
 use crate::caller::Caller;
-use crate::service_calls;
 use crate::credentials::{ACCESS_KEY_ID_LENGTH_MAX, AccessKey, Claimed, CredentialStore};
+use crate::service_calls;
 use crate::sigv4::authorization::{Authorization, Credential};
 use crate::sigv4::canonical::{self, hex_sha256, must_be_signed};
 use crate::sigv4::date::SignatureDate;

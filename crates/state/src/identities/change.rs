@@ -156,8 +156,8 @@ pub enum IdentityChange {
     UpdateAccessKey {
         /// The account.
         account: AccountId,
-        /// The user; `None` for the root user.
-        user: Option<EntityName>,
+        /// The unique id of the user; `None` for the root user.
+        user: Option<UniqueId>,
         /// The access key.
         id: AccessKeyId,
         /// What it shall be.
@@ -167,13 +167,22 @@ pub enum IdentityChange {
     DeleteAccessKey {
         /// The account.
         account: AccountId,
-        /// The user; `None` for the root user.
-        user: Option<EntityName>,
+        /// The unique id of the user; `None` for the root user.
+        user: Option<UniqueId>,
         /// The access key.
         id: AccessKeyId,
     },
     /// Adds a key that seals session tokens. Of the older ones the newest stays, for the tokens that it has sealed.
     AddSessionKey(NewSessionKey),
+    /// Gives a user or group another path or name; `None` keeps what is there.
+    UpdateEntity {
+        /// The user or group; the name of a role never changes.
+        entity: Entity,
+        /// The new path.
+        path: Option<EntityPath>,
+        /// The new name.
+        name: Option<EntityName>,
+    },
 }
 
 /// A user, group or role.
@@ -292,8 +301,8 @@ pub struct NewAccessKey {
     pub id: AccessKeyId,
     /// The account.
     pub account: AccountId,
-    /// The user; `None` for the root user of the account.
-    pub user: Option<EntityName>,
+    /// The unique id of the user; `None` for the root user of the account.
+    pub user: Option<UniqueId>,
     /// The secret.
     pub sealed: SealedSecret,
 }
