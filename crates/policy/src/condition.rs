@@ -280,7 +280,7 @@ mod tests {
             ("StringNotLike", "a*", "abc", false),
             ("ArnEquals", "arn:aws:s3:::*", "arn:aws:s3:::bucket/x", true),
             ("ArnLike", "arn:aws:*:us-*::x", "arn:aws:s3:us-west-2::x", true),
-            ("ArnLike", "arn:aws:*:x", "arn:aws:s3:us-west-2::x", false),
+            ("ArnLike", "arn:aws:*:::x", "arn:aws:s3:us-west-2::x", false),
             ("ArnNotEquals", "arn:aws:s3:::a", "arn:aws:s3:::b", true),
             ("ArnNotLike", "arn:aws:s3:::*", "arn:aws:s3:::b", false),
             ("NumericEquals", "10", "10.0", true),

@@ -113,7 +113,9 @@ fn constraint_is_met(world: &World, grant: &Grant, operation: &str) -> bool {
         one.0.to_lowercase() == other.0.to_lowercase() && one.1 == other.1
     };
     let has_all = constraint.iter().all(|pair| world.encryption_context.iter().any(|found| same(pair, found)));
-    let has_no_more = world.encryption_context.iter().all(|found| constraint.iter().any(|pair| same(pair, found)));
+    // Two names that differ in case are two pairs.
+    let has_no_more = world.encryption_context.len() == constraint.len()
+        && world.encryption_context.iter().all(|found| constraint.iter().any(|pair| same(pair, found)));
     has_all && (!grant.exactly || has_no_more)
 }
 
