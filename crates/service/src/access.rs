@@ -8,7 +8,7 @@ use meridian_model::ids::split_kms_arn;
 use meridian_model::{AccountId, AliasName, ErrorCode, KeyArn, KeyId, ServiceError};
 use meridian_policy::action::{CreateGrant, RetireGrant};
 use meridian_policy::{
-    Action, Allowed, GrantTerms, GrantToRetire, Principal, authorize, authorize_grant_creation,
+    Action, Allowed, GrantTerms, GrantToRetire, Principal, PrincipalKind, authorize, authorize_grant_creation,
     authorize_grant_retirement,
 };
 use meridian_state::key_states::Requirement;
@@ -113,12 +113,15 @@ impl<'a> Access<'a> {
 
     /// The caller, as policies see it.
     pub(crate) fn principal(&self) -> Principal<'a> {
-        let (role_arn, service) = match &self.caller.kind {
-            CallerKind::AssumedRole { role_arn, .. } => (Some(role_arn.as_str()), None),
-            CallerKind::Service { name } => (None, Some(name.as_str())),
-            CallerKind::Root | CallerKind::IamUser { .. } | CallerKind::FederatedUser { .. } => (None, None),
+        let kind = match &self.caller.kind {
+            CallerKind::AssumedRole { role_arn, .. } => PrincipalKind::Session { role_arn },
+            CallerKind::Root => PrincipalKind::Root,
+            CallerKind::IamUser { .. } => PrincipalKind::User,
+            CallerKind::FederatedUser { user_arn, .. } => PrincipalKind::FederatedUser { user_arn },
+            CallerKind::Service { name } => PrincipalKind::Service { name },
         };
-        Principal { account: self.caller.account, arn: &self.caller.arn, role_arn, service }
+        let unique_id = self.caller.entity_id();
+        Principal { account: self.caller.account, arn: &self.caller.arn, kind, unique_id }
     }
 
     fn involve(&mut self, key: &KeyRecord) -> KeyArn {
