@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request};
 use meridian_identity::sigv4::{SKEW_MAX, claimed_service, sign};
 use meridian_identity::{
-    Accepted, AccessKey, Caller, ClientCredentials, CredentialStore, DevCredentials, Service, SignatureError, Verified,
+    Accepted, AccessKey, Caller, Claimed, ClientCredentials, CredentialFault, CredentialStore, DevCredentials, Service, SignatureError, Verified,
     Verifier,
 };
 use meridian_model::ErrorCode::{
@@ -304,6 +304,9 @@ fn the_query_protocol_names_refusals_differently() {
         (SignatureError::UnrecognizedClient, ("InvalidClientTokenId", 403)),
         (SignatureError::Mismatch, ("SignatureDoesNotMatch", 403)),
         (SignatureError::Presigned, ("IncompleteSignature", 400)),
+        (SignatureError::ExpiredToken, ("ExpiredToken", 403)),
+        (SignatureError::NotAService, ("SignatureDoesNotMatch", 403)),
+        (SignatureError::Unavailable, ("ServiceUnavailable", 503)),
     ] {
         assert_eq!(error.query_code(), code);
     }
@@ -313,10 +316,14 @@ fn the_query_protocol_names_refusals_differently() {
 struct Rotating(Mutex<&'static str>);
 
 impl CredentialStore for Shared {
-    fn lookup(&self, access_key_id: &str, _: &Region) -> Option<AccessKey> {
+    fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
         let account = "111122223333".parse().expect("valid");
-        let caller = Arc::new(Caller::root(Partition::Aws, account, access_key_id));
-        Some(AccessKey { secret: (*self.0.0.lock().expect("not poisoned")).into(), caller })
+        let caller = Arc::new(Caller::root(Partition::Aws, account, claimed.access_key_id));
+        Ok(AccessKey { secret: (*self.0.0.lock().expect("not poisoned")).into(), caller })
+    }
+
+    fn represented(&self, _: &Caller, _: &str, _: &Region) -> Result<Caller, CredentialFault> {
+        Err(CredentialFault::Unrecognized)
     }
 }
 

@@ -3,12 +3,12 @@
 //! Names are looked up as they were given: a name in another case finds nothing, although it cannot be taken either.
 
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use imbl::{OrdMap, OrdSet};
 use meridian_crypto::SessionKeyId;
 use meridian_model::{AccessKeyId, AccountId, EntityKind, EntityName, PolicyArn, Timestamp, UniqueId};
-use meridian_policy::StoredPolicy;
+use meridian_policy::{Policy, PolicyKind, StoredPolicy, managed};
 
 use super::change::Entity;
 use super::records::{
@@ -55,8 +55,7 @@ pub(crate) enum Kind {
     Policy,
 }
 
-/// The identity policies that count for a principal, and its boundary. A managed policy that is not known here, or whose default
-/// version is not, stands for one that denies everything: see [`AttachedPolicy`].
+/// The identity policies that count for a principal, and its boundary.
 #[derive(Clone, Debug, Default)]
 pub struct PrincipalPolicies<'a> {
     /// Inline and attached ones of the principal and of its groups.
@@ -70,8 +69,17 @@ pub struct PrincipalPolicies<'a> {
 pub struct AttachedPolicy<'a> {
     /// Where the policy stands.
     pub origin: PolicyOrigin<'a>,
-    /// The policy; `None` for one of the provider, which the policy engine knows, and for one that has not arrived here yet.
+    /// The policy; `None` for one that has not arrived here yet.
     pub document: Option<&'a StoredPolicy>,
+}
+
+impl AttachedPolicy<'_> {
+    /// What decides. A policy that has not arrived yet may hold a denial, so that it denies everything.
+    #[must_use]
+    pub fn compiled(&self) -> Arc<Policy> {
+        static UNKNOWN: LazyLock<Arc<Policy>> = LazyLock::new(|| Arc::new(Policy::stored("", PolicyKind::Identity)));
+        Arc::clone(self.document.map_or(&*UNKNOWN, |document| document.compiled(PolicyKind::Identity)))
+    }
 }
 
 /// Where a policy stands.
@@ -308,11 +316,17 @@ impl IdentityTable {
         PrincipalPolicies { identity, boundary: self.boundary(role.boundary.as_ref()) }
     }
 
-    /// A managed policy in the version that counts now.
+    /// A managed policy, in the version that counts now.
     #[must_use]
     pub fn managed<'a>(&'a self, arn: &'a PolicyArn) -> AttachedPolicy<'a> {
-        let current = self.policy_by_arn(arn).and_then(|row| self.policy_version(row, row.default_version));
-        AttachedPolicy { origin: PolicyOrigin::Managed(arn), document: current.map(|version| &version.document) }
+        let document = match arn.owner() {
+            None => managed::document_of(arn.name().as_str()),
+            Some(_) => {
+                let row = self.policy_by_arn(arn);
+                row.and_then(|row| self.policy_version(row, row.default_version)).map(|version| &version.document)
+            }
+        };
+        AttachedPolicy { origin: PolicyOrigin::Managed(arn), document }
     }
 
     fn boundary<'a>(&'a self, arn: Option<&'a PolicyArn>) -> Option<AttachedPolicy<'a>> {
