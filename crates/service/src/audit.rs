@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use meridian_audit::{
-    AuditRecord, EventType, IdentityType, JsonText, Resource, SourceAddress, TlsDetails, UserIdentity, ids,
+    AuditRecord, EventType, IdentityType, JsonText, Resource, SessionContext, SessionIssuer, SourceAddress, TlsDetails,
+    UserIdentity, ids,
     response_elements,
 };
-use meridian_identity::{Caller, CallerKind};
+use meridian_identity::{Caller, CallerKind, Session};
 use meridian_model::{AccountId, ErrorCode, KeyArn, Operation, Response, ServiceError};
 use uuid::Uuid;
 
@@ -146,12 +147,15 @@ impl Service {
 }
 
 pub(crate) fn identity(caller: &Caller) -> UserIdentity<'_> {
+    let invoked_by = caller.service_call.as_ref().map(|call| call.service.as_str());
     let (kind, user_name) = match &caller.kind {
         CallerKind::Root => (IdentityType::Root, None),
         CallerKind::IamUser { user_name } => (IdentityType::IamUser, Some(user_name.as_str())),
         CallerKind::AssumedRole { .. } => (IdentityType::AssumedRole, None),
         CallerKind::FederatedUser { .. } => (IdentityType::FederatedUser, None),
-        CallerKind::Service { .. } => (IdentityType::AwsService, None),
+        CallerKind::Service { .. } => {
+            return UserIdentity { kind: Some(IdentityType::AwsService), invoked_by, ..UserIdentity::default() };
+        }
     };
     UserIdentity {
         kind: Some(kind),
@@ -160,9 +164,22 @@ pub(crate) fn identity(caller: &Caller) -> UserIdentity<'_> {
         account: Some(caller.account),
         access_key_id: Some(&caller.access_key_id),
         user_name,
-        session: None,
-        invoked_by: None,
+        session: caller.session.as_ref().map(|session| session_context(caller, session)),
+        invoked_by,
     }
+}
+
+fn session_context<'a>(caller: &'a Caller, session: &Session) -> SessionContext<'a> {
+    let issuer = match &caller.kind {
+        CallerKind::AssumedRole { role_arn, .. } => Some(SessionIssuer {
+            principal_id: caller.entity_id().unwrap_or_default(),
+            arn: role_arn,
+            account: caller.account,
+            role_name: role_arn.rsplit('/').next().unwrap_or_default(),
+        }),
+        _ => None,
+    };
+    SessionContext { mfa_authenticated: session.mfa_at.is_some(), creation_date: session.issued_at, issuer }
 }
 
 /// The accounts other than the caller's that own `keys`, each once; two keys at most are involved.
