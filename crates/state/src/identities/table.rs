@@ -35,6 +35,7 @@ pub struct IdentityTable {
     keys_of_owners: OrdSet<(AccountId, Option<UniqueId>, AccessKeyId)>,
     uses_of_policies: OrdSet<(PolicyArn, PolicyUse, Entity)>,
     counts: OrdMap<(AccountId, Kind), usize>,
+    changes: u64,
 }
 
 /// How an entity uses a managed policy.
@@ -96,6 +97,12 @@ impl IdentityTable {
     #[must_use]
     pub fn regions(&self) -> Option<&Arc<ClusterRegions>> {
         self.regions.as_ref()
+    }
+
+    /// How many rows have come and gone since the table was made: another number means that something has changed.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// A user.
@@ -420,6 +427,7 @@ impl IdentityTable {
 
     /// Brings the indexes in line with a row that comes, or goes.
     fn index(&mut self, row: &IdentityRow, comes: bool) {
+        self.changes += 1;
         match row {
             IdentityRow::User(row) => {
                 self.index_name(Kind::User, row.account, &row.name, &row.id, comes);
