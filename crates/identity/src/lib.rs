@@ -11,8 +11,8 @@ pub mod credentials;
 pub mod query;
 pub mod sigv4;
 
-pub use caller::{Caller, CallerKind};
+pub use caller::{Caller, CallerKind, CallerSource, ServiceCall, Session};
 pub use credentials::{
-    AccessKey, ClientCredentials, CredentialStore, DevCredentials, SecretAccessKey, StaticCredentials,
+    AccessKey, Claimed, ClientCredentials, CredentialFault, CredentialStore, DevCredentials, SecretAccessKey, StaticCredentials,
 };
 pub use sigv4::{Accepted, Service, SignatureError, Verified, Verifier};

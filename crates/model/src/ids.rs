@@ -17,7 +17,7 @@ pub struct ParseIdError {
     text: String,
 }
 
-fn invalid(kind: &'static str, text: &str) -> ParseIdError {
+pub(crate) fn invalid(kind: &'static str, text: &str) -> ParseIdError {
     ParseIdError { kind, text: text.to_owned() }
 }
 
@@ -37,6 +37,7 @@ macro_rules! serde_as_text {
         }
     };
 }
+pub(crate) use serde_as_text;
 
 /// A 12-digit AWS account number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

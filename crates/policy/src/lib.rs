@@ -12,6 +12,7 @@ pub mod document;
 pub mod grant;
 pub mod grant_creation;
 pub mod principal;
+pub mod stored;
 
 pub use action::Action;
 pub use decision::{
@@ -20,3 +21,4 @@ pub use decision::{
 };
 pub use grant::{Constraints, ContextConstraint, ContextPairs, GrantTerms};
 pub use principal::{Party, Principal, PrincipalArn};
+pub use stored::StoredPolicy;

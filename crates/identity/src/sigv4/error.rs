@@ -83,9 +83,12 @@ pub enum SignatureError {
     /// The credential is scoped to another Region, service, date or terminator. The message lists all faults.
     #[error("{0}")]
     WrongScope(String),
-    /// The access key does not exist, or a session token was sent.
+    /// The access key does not exist or is inactive, or the session token is not one of this access key.
     #[error("The security token included in the request is invalid.")]
     UnrecognizedClient,
+    /// The temporary credentials have expired.
+    #[error("The security token included in the request is expired")]
+    ExpiredToken,
     /// `x-amz-content-sha256` is not the hash of the body.
     #[error("The provided 'x-amz-content-sha256' header does not match what was computed.")]
     BodyHashMismatch,
@@ -119,6 +122,7 @@ impl SignatureError {
             | Self::BodyHashMismatch
             | Self::Mismatch => ErrorCode::InvalidSignature,
             Self::UnrecognizedClient => ErrorCode::UnrecognizedClient,
+            Self::ExpiredToken => ErrorCode::ExpiredToken,
         }
     }
 

@@ -13,7 +13,7 @@ use meridian_model::{Region, Timestamp};
 use subtle::ConstantTimeEq;
 
 use crate::caller::Caller;
-use crate::credentials::{ACCESS_KEY_ID_LENGTH_MAX, AccessKey, CredentialStore};
+use crate::credentials::{ACCESS_KEY_ID_LENGTH_MAX, AccessKey, Claimed, CredentialFault, CredentialStore};
 use crate::sigv4::authorization::{Authorization, Credential};
 use crate::sigv4::canonical::{self, hex_sha256, must_be_signed};
 use crate::sigv4::date::SignatureDate;
@@ -90,7 +90,8 @@ impl<S: CredentialStore> Verifier<S> {
             Some(presigned) => presigned.session_token(),
             None => text(single(&parts.headers, &AMZ_SECURITY_TOKEN)?)?,
         };
-        let access_key = self.access_key(credential.access_key_id, session_token, &region)?;
+        let claimed = Claimed { access_key_id: credential.access_key_id, session_token, region: &region, now };
+        let access_key = self.access_key(claimed)?;
         let body_hash = hex_sha256(body);
         check_body_hash(&parts.headers, &body_hash)?;
         let request_hash = canonical::request_hash(parts, authorization.signed_headers, &body_hash)?;
@@ -98,17 +99,15 @@ impl<S: CredentialStore> Verifier<S> {
         Ok(Verified { caller: access_key.caller, region, service, signed_at: date.timestamp() })
     }
 
-    /// The access key, if there is one of that id and the request needs no session token.
-    fn access_key(
-        &self,
-        access_key_id: &str,
-        session_token: Option<&str>,
-        region: &Region,
-    ) -> Result<AccessKey, SignatureError> {
-        if access_key_id.len() > ACCESS_KEY_ID_LENGTH_MAX || session_token.is_some() {
+    /// The access key that the request claims, with its session token if it has one.
+    fn access_key(&self, claimed: Claimed<'_>) -> Result<AccessKey, SignatureError> {
+        if claimed.access_key_id.len() > ACCESS_KEY_ID_LENGTH_MAX {
             return Err(SignatureError::UnrecognizedClient);
         }
-        self.store.lookup(access_key_id, region).ok_or(SignatureError::UnrecognizedClient)
+        self.store.lookup(claimed).map_err(|fault| match fault {
+            CredentialFault::Unrecognized => SignatureError::UnrecognizedClient,
+            CredentialFault::Expired => SignatureError::ExpiredToken,
+        })
     }
 
     fn check_signature(
