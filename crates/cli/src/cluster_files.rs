@@ -25,7 +25,7 @@ use crate::secrets_on_disk::{private_folder, read_or_make, write_new};
 pub struct ClusterInit {
     /// Folder of the deployment.
     pub directory: PathBuf,
-    /// The Regions.
+    /// The Regions; the first one is the home of identities.
     pub regions: Vec<Region>,
     /// Nodes in each Region.
     pub nodes_per_region: u64,
@@ -134,13 +134,14 @@ impl ClusterInit {
         let NodeName { region, node } = name;
         let mut text = format!(
             "# Made by `meridian cluster init`. Every setting is explained in config/region.toml.\n\
-             [node]\nid = {node}\nregion = \"{region}\"\ndata_dir = \"{}\"\n\n\
+             [node]\nid = {node}\nregion = \"{region}\"\ndata_dir = \"{}\"\nidentity_home_region = \"{}\"\n\n\
              [api]\nlisten = \"0.0.0.0:7600\"\n\n\
              [peer]\nlisten = \"0.0.0.0:{port}\"\nadvertise = \"{address}\"\n\n\
              [tls]\nca = \"ca.pem\"\ncertificate = \"node.pem\"\nkey = \"node.key\"\n\
              region_certificate = \"region.pem\"\nregion_key = \"region.key\"\n\n\
              [seal]\nkind = \"file\"\npath = \"root.key\"\n",
-            self.data_dir.display()
+            self.data_dir.display(),
+            self.regions[0]
         );
         for member in self.names_in(region) {
             let address = self.address_of(&member);

@@ -65,6 +65,8 @@ pub struct NodeSection {
     /// Partition of the Region.
     #[serde(default)]
     pub partition: Partition,
+    /// Region where identities are changed; may be left out in a cluster of one Region.
+    pub identity_home_region: Option<Region>,
 }
 
 /// `[api]`
@@ -257,6 +259,8 @@ pub struct CredentialSection {
     pub account: AccountId,
     /// IAM user behind the key; none for the account's root.
     pub user: Option<String>,
+    /// Service behind the key, which may call on behalf of every user and role.
+    pub service: Option<String>,
 }
 
 impl std::fmt::Debug for CredentialSection {
@@ -265,6 +269,7 @@ impl std::fmt::Debug for CredentialSection {
             .field("access_key_id", &self.access_key_id)
             .field("account", &self.account)
             .field("user", &self.user)
+            .field("service", &self.service)
             .finish_non_exhaustive() // the secret stays out of logs
     }
 }
@@ -318,6 +323,12 @@ impl NodeConfig {
         if mistakes.is_empty() { Ok(config) } else { Err(ConfigError::Impossible { file: file.to_owned(), mistakes }) }
     }
 
+    /// The Region where identities are changed.
+    #[must_use]
+    pub fn identity_home(&self) -> Region {
+        self.node.identity_home_region.clone().unwrap_or_else(|| self.node.region.clone())
+    }
+
     fn resolve_paths(&mut self, folder: &Path) {
         let SealSection::File { path: seal } = &mut self.seal;
         let tls = &mut self.tls;
@@ -360,6 +371,10 @@ impl NodeConfig {
             let one = credential.secret_access_key.is_some() != credential.secret_access_key_file.is_some();
             let id = &credential.access_key_id;
             check(one, format!("credentials {id}: give exactly one of secret_access_key and secret_access_key_file"));
+            let is_one_principal = credential.user.is_none() || credential.service.is_none();
+            check(is_one_principal, format!("credentials {id}: give user or service, not both"));
+            let is_service = credential.service.as_deref().is_none_or(is_service_principal);
+            check(is_service, format!("credentials {id}: service must be like s3.amazonaws.com"));
         }
         mistakes
     }
@@ -402,6 +417,21 @@ impl NodeConfig {
         let mut regions: Vec<_> = self.peer_regions.iter().map(|peer| &peer.region).collect();
         regions.sort_unstable();
         check(regions.windows(2).all(|pair| pair[0] != pair[1]), "peer_regions: a Region stands twice".to_owned());
+        self.check_home(check);
+    }
+
+    fn check_home(&self, check: &mut impl FnMut(bool, String)) {
+        let place = "node.identity_home_region";
+        match &self.node.identity_home_region {
+            Some(home) => {
+                let is_known = *home == self.node.region || self.peer_regions.iter().any(|peer| peer.region == *home);
+                check(is_known, format!("{place}: {home} is no Region of this cluster"));
+            }
+            None => {
+                let text = format!("{place}: must be given, the same on every node, in a cluster of several Regions");
+                check(self.peer_regions.is_empty(), text);
+            }
+        }
     }
 }
 
@@ -415,6 +445,14 @@ fn check_distinct(members: &[MemberSection], place: &str, check: &mut impl FnMut
     for MemberSection { id, address } in members {
         check(has_port(address), format!("{place}: the address {address:?} of node {id} must be HOST:PORT"));
     }
+}
+
+/// Whether `name` is the principal of a service.
+fn is_service_principal(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    name.strip_suffix(".amazonaws.com").is_some_and(|service| service.split('.').all(is_label))
 }
 
 /// Whether `address` is a host and a port that others can connect to.

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use meridian_consensus::NodeName;
+use meridian_identity::{AccessKey, Caller, Claimed, CredentialFault, CredentialStore};
 use meridian_model::{ErrorCode, Operation, Region, Request, ServiceError};
 use meridian_server::{CallContext, Endpoint, NodeReadiness};
 use meridian_service::{Service, TlsContext};
@@ -57,6 +58,43 @@ impl RegionEndpoint {
         chosen.map(|(_, service)| service.clone()).ok_or_else(|| {
             ServiceError::new(ErrorCode::ServiceUnavailable, "No node of the Region is running. Try again.")
         })
+    }
+}
+
+/// The access keys of identities, as the Regions of this process have them. Of the nodes of a Region the one that has applied most
+/// is asked.
+#[derive(Debug)]
+pub struct IdentityCredentials(Vec<Arc<RegionEndpoint>>);
+
+impl IdentityCredentials {
+    /// Those of the Regions behind `endpoints`.
+    #[must_use]
+    pub fn new(endpoints: Vec<Arc<RegionEndpoint>>) -> Self {
+        Self(endpoints)
+    }
+
+    fn ask<T>(
+        &self,
+        region: &Region,
+        question: impl FnOnce(&Service) -> Result<T, CredentialFault>,
+    ) -> Result<T, CredentialFault> {
+        let nodes = self.0.iter().find(|endpoint| endpoint.region == *region).map(|endpoint| endpoint.nodes());
+        let nodes = nodes.ok_or(CredentialFault::Unrecognized)?;
+        let newest = match nodes.as_slice() {
+            [(_, only)] => Some(only),
+            several => several.iter().map(|(_, service)| service).max_by_key(|service| service.applied_index()),
+        };
+        newest.map_or(Err(CredentialFault::Unavailable), question)
+    }
+}
+
+impl CredentialStore for IdentityCredentials {
+    fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
+        self.ask(claimed.region, |service| service.lookup(claimed))
+    }
+
+    fn represented(&self, service: &Caller, arn: &str, region: &Region) -> Result<Caller, CredentialFault> {
+        self.ask(region, |node| node.represented(service, arn, region))
     }
 }
 

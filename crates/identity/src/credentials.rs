@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use meridian_model::{AccountId, Partition, Region, Timestamp};
+use meridian_model::{AccountId, Partition, Region};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -71,8 +71,6 @@ pub struct Claimed<'a> {
     pub session_token: Option<&'a str>,
     /// The Region that the request is meant for.
     pub region: &'a Region,
-    /// The time of the service.
-    pub now: Timestamp,
 }
 
 /// Why there is no access key to verify a request with.
@@ -82,6 +80,8 @@ pub enum CredentialFault {
     Unrecognized,
     /// The temporary credentials have expired.
     Expired,
+    /// Nothing can be looked up just now.
+    Unavailable,
 }
 
 /// Where access keys are looked up, on every request and on any thread.
@@ -91,11 +91,21 @@ pub trait CredentialStore: Send + Sync {
     /// # Errors
     /// If there is none, it is inactive, or it has expired.
     fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault>;
+
+    /// The user or role `arn`, on whose behalf `service` calls, whose signature was verified.
+    ///
+    /// # Errors
+    /// If there is no such principal.
+    fn represented(&self, service: &Caller, arn: &str, region: &Region) -> Result<Caller, CredentialFault>;
 }
 
 impl<S: CredentialStore + ?Sized> CredentialStore for Arc<S> {
     fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
         (**self).lookup(claimed)
+    }
+
+    fn represented(&self, service: &Caller, arn: &str, region: &Region) -> Result<Caller, CredentialFault> {
+        (**self).represented(service, arn, region)
     }
 }
 
@@ -138,8 +148,10 @@ impl DevCredentials {
     #[must_use]
     pub fn danger_well_known() -> Self {
         let account: AccountId = "000000000000".parse().expect("twelve digits");
-        let administrator =
-            |partition| configured(Caller::user(partition, account, "administrator", DEV_PRINCIPAL_ID, DEV_ACCESS_KEY));
+        let administrator = |partition| {
+            let user = Caller::user(partition, account, "administrator", DEV_PRINCIPAL_ID, DEV_ACCESS_KEY);
+            Arc::new(Caller { source: CallerSource::Configuration, ..user })
+        };
         let partitions = [Partition::Aws, Partition::AwsCn, Partition::AwsUsGov];
         let administrators = partitions.into_iter().map(|partition| (partition, administrator(partition))).collect();
         Self { secret: DEV_ACCESS_KEY.into(), administrators }
@@ -157,9 +169,13 @@ impl CredentialStore for DevCredentials {
             Arc::clone(&self.administrators[&partition])
         } else {
             let account = id.parse().map_err(|_| CredentialFault::Unrecognized)?;
-            Arc::new(Caller::root(partition, account, id))
+            Arc::new(Caller { source: CallerSource::Configuration, ..Caller::root(partition, account, id) })
         };
         Ok(AccessKey { secret: self.secret.clone(), caller })
+    }
+
+    fn represented(&self, _: &Caller, _: &str, _: &Region) -> Result<Caller, CredentialFault> {
+        Err(CredentialFault::Unrecognized)
     }
 }
 
@@ -219,6 +235,30 @@ impl StaticCredentials {
         user_name: Option<&str>,
         credentials: ClientCredentials,
     ) -> Result<(), StaticCredentialsError> {
+        let id = &credentials.access_key_id;
+        let caller = match user_name {
+            Some(name) => Caller::user(partition, account, name, &user_id(account, name), id),
+            None => Caller::root(partition, account, id),
+        };
+        self.add(credentials, Caller { source: CallerSource::Configuration, ..caller })
+    }
+
+    /// Adds the access key of the service `name`, such as `s3.amazonaws.com`, whose resources belong to `account`. Whoever signs
+    /// with it may call on behalf of any user and role: see [`crate::service_calls`].
+    ///
+    /// # Errors
+    /// As [`StaticCredentials::insert`].
+    pub fn danger_insert_service(
+        &mut self,
+        account: AccountId,
+        name: &str,
+        credentials: ClientCredentials,
+    ) -> Result<(), StaticCredentialsError> {
+        let caller = Caller::service(account, name, &credentials.access_key_id);
+        self.add(credentials, caller)
+    }
+
+    fn add(&mut self, credentials: ClientCredentials, caller: Caller) -> Result<(), StaticCredentialsError> {
         let ClientCredentials { access_key_id, secret } = credentials;
         let is_well_formed = (1..=ACCESS_KEY_ID_LENGTH_MAX).contains(&access_key_id.len())
             && access_key_id.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -234,11 +274,7 @@ impl StaticCredentials {
         if let Some((other, _)) = self.0.iter().find(|(_, key)| key.secret.is_same(&secret)) {
             return Err(StaticCredentialsError::SharedSecret { access_key_id, other: other.clone() });
         }
-        let caller = match user_name {
-            Some(name) => Caller::user(partition, account, name, &user_id(account, name), &access_key_id),
-            None => Caller::root(partition, account, &access_key_id),
-        };
-        self.0.insert(access_key_id, AccessKey { secret, caller: configured(caller) });
+        self.0.insert(access_key_id, AccessKey { secret, caller: Arc::new(caller) });
         Ok(())
     }
 }
@@ -248,11 +284,30 @@ impl CredentialStore for StaticCredentials {
         let key = self.0.get(claimed.access_key_id).filter(|_| claimed.session_token.is_none());
         key.cloned().ok_or(CredentialFault::Unrecognized)
     }
+
+    fn represented(&self, _: &Caller, _: &str, _: &Region) -> Result<Caller, CredentialFault> {
+        Err(CredentialFault::Unrecognized)
+    }
 }
 
-/// A principal outside of IAM.
-fn configured(caller: Caller) -> Arc<Caller> {
-    Arc::new(Caller { source: CallerSource::Configuration, ..caller })
+/// Two stores, the first one asked first: what it does not recognize is looked up in the second one.
+#[derive(Debug)]
+pub struct EitherStore<A, B>(pub A, pub B);
+
+impl<A: CredentialStore, B: CredentialStore> CredentialStore for EitherStore<A, B> {
+    fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
+        match self.0.lookup(claimed) {
+            Err(CredentialFault::Unrecognized) => self.1.lookup(claimed),
+            found => found,
+        }
+    }
+
+    fn represented(&self, service: &Caller, arn: &str, region: &Region) -> Result<Caller, CredentialFault> {
+        match self.0.represented(service, arn, region) {
+            Err(CredentialFault::Unrecognized) => self.1.represented(service, arn, region),
+            found => found,
+        }
+    }
 }
 
 /// The unique id of a user from configuration: `AIDA` and 17 characters of base32, the same on every node.
@@ -279,8 +334,7 @@ mod tests {
     }
 
     fn look_up(store: &impl CredentialStore, access_key_id: &str, name: &str) -> Option<AccessKey> {
-        let (region, now) = (region(name), Timestamp::default());
-        store.lookup(Claimed { access_key_id, session_token: None, region: &region, now }).ok()
+        store.lookup(Claimed { access_key_id, session_token: None, region: &region(name) }).ok()
     }
 
     #[test]

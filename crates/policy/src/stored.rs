@@ -17,6 +17,12 @@ impl StoredPolicy {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// The characters that are not white space, as the quotas of IAM count them.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.text.chars().filter(|character| !character.is_whitespace()).count()
+    }
 }
 
 impl From<&str> for StoredPolicy {

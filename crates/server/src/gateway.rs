@@ -233,13 +233,14 @@ impl<'a> Call<'a> {
         services: &[Service],
     ) -> Result<(Body<'a>, Verified), Unauthenticated> {
         let Gateway { limits, large_bodies, clock, verifier, regions, regions_of_iam, .. } = self.gateway;
+        let accepted = Accepted { regions, regions_of_iam, home_of_iam: self.home().0, services };
         if !self.parts.headers.contains_key(AUTHORIZATION) && !is_presigned(self.parts) {
             body::pass_over(body, limits).await; // worth no memory
             return Err(Unauthenticated::Signature(SignatureError::MissingAuthenticationToken));
         }
         let read = body::read(body, limits, large_bodies).await;
         let body = read.map_err(|error| Unauthenticated::Body(self.body_error(error)))?;
-        let verified = verifier.verify(self.parts, &body.bytes, clock.now(), Accepted { regions, regions_of_iam, services });
+        let verified = verifier.verify(self.parts, &body.bytes, clock.now(), accepted);
         verified.map(|verified| (body, verified)).map_err(Unauthenticated::Signature)
     }
 

@@ -113,11 +113,12 @@ impl<'a> Access<'a> {
 
     /// The caller, as policies see it.
     pub(crate) fn principal(&self) -> Principal<'a> {
-        let role_arn = match &self.caller.kind {
-            CallerKind::AssumedRole { role_arn, .. } => Some(role_arn.as_str()),
-            CallerKind::Root | CallerKind::IamUser { .. } => None,
+        let (role_arn, service) = match &self.caller.kind {
+            CallerKind::AssumedRole { role_arn, .. } => (Some(role_arn.as_str()), None),
+            CallerKind::Service { name } => (None, Some(name.as_str())),
+            CallerKind::Root | CallerKind::IamUser { .. } | CallerKind::FederatedUser { .. } => (None, None),
         };
-        Principal { account: self.caller.account, arn: &self.caller.arn, role_arn, service: None }
+        Principal { account: self.caller.account, arn: &self.caller.arn, role_arn, service }
     }
 
     fn involve(&mut self, key: &KeyRecord) -> KeyArn {

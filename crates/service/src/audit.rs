@@ -135,6 +135,8 @@ pub(crate) fn identity(caller: &Caller) -> UserIdentity<'_> {
         CallerKind::Root => (IdentityType::Root, None),
         CallerKind::IamUser { user_name } => (IdentityType::IamUser, Some(user_name.as_str())),
         CallerKind::AssumedRole { .. } => (IdentityType::AssumedRole, None),
+        CallerKind::FederatedUser { .. } => (IdentityType::FederatedUser, None),
+        CallerKind::Service { .. } => (IdentityType::AwsService, None),
     };
     UserIdentity {
         kind: Some(kind),

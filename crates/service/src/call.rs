@@ -10,10 +10,12 @@ use meridian_crypto::{AttestationRoots, AttestedRecipient};
 use meridian_model::{Clock, ErrorCode, KeyArn, Request, Response, ServiceError, Timestamp};
 use meridian_replication::Replicator;
 use meridian_state::RegionState;
+use meridian_state::identities::ClusterRegions;
 use tokio::time::Instant;
 
 use crate::access::Access;
 use crate::audit::{CallContext, Told};
+use crate::credentials::CredentialCache;
 use crate::key_ring::KeyRing;
 use crate::request_facts::RequestFacts;
 use crate::route::Route;
@@ -55,6 +57,7 @@ pub struct Service(Arc<Inner>);
 
 struct Inner {
     config: ServiceConfig,
+    cluster_regions: ClusterRegions,
     group: Group,
     ring: Option<Arc<KeyRing>>,
     clock: Arc<dyn Clock>,
@@ -62,6 +65,7 @@ struct Inner {
     workshop: Arc<Workshop>,
     replicator: OnceLock<Replicator>,
     noted_uses: NotedUses,
+    credentials: CredentialCache,
 }
 
 impl fmt::Debug for Service {
@@ -93,10 +97,12 @@ impl Readiness {
 }
 
 impl Service {
-    /// The service of a node. Without a key ring the node is sealed and refuses everything.
+    /// The service of a node. Without a key ring the node is sealed and refuses everything. `cluster_regions` is what the
+    /// configuration says; the leader proposes it.
     #[must_use]
     pub fn new(
         config: ServiceConfig,
+        cluster_regions: ClusterRegions,
         group: Group,
         ring: Option<Arc<KeyRing>>,
         clock: Arc<dyn Clock>,
@@ -105,6 +111,7 @@ impl Service {
     ) -> Self {
         Self(Arc::new(Inner {
             config,
+            cluster_regions,
             group,
             ring,
             clock,
@@ -112,6 +119,7 @@ impl Service {
             workshop,
             replicator: OnceLock::new(),
             noted_uses: NotedUses::new(),
+            credentials: CredentialCache::new(),
         }))
     }
 
@@ -292,6 +300,20 @@ impl Service {
 
     pub(crate) fn noted_uses(&self) -> &NotedUses {
         &self.0.noted_uses
+    }
+
+    pub(crate) fn credentials(&self) -> &CredentialCache {
+        &self.0.credentials
+    }
+
+    pub(crate) fn cluster_regions(&self) -> &ClusterRegions {
+        &self.0.cluster_regions
+    }
+
+    /// The index of the newest command that this node has applied.
+    #[must_use]
+    pub fn applied_index(&self) -> u64 {
+        *self.0.group.applied().borrow()
     }
 
     pub(crate) fn trail(&self) -> &Trail {

@@ -3,6 +3,8 @@
 //! One [`Service`] stands on every node. Cryptography and reads run where they arrive, on the newest applied state;
 //! changes go to the leader of the Region, which authorizes them again and proposes one command each.
 //!
+//! [`credentials`] finds access keys in the state, for whoever verifies signatures.
+//!
 //! Cut by resource: [`keys`], [`aliases`], [`tags`], [`policies`], [`grants`], [`usage`], [`rotation`], [`import`], [`multi_region`],
 //! [`primary_region`]; cryptography by what it makes:
 //! [`cryptography`], [`data_key_pairs`], [`signatures`], [`macs`], [`shared_secrets`]. What of it takes long is done in the
@@ -15,6 +17,7 @@ mod aliases;
 mod api_coverage;
 mod audit;
 mod call;
+mod credentials;
 mod cryptography;
 mod data_key_pairs;
 mod forwarding;
@@ -47,6 +50,7 @@ mod workshop;
 mod writes;
 
 pub use audit::{CallContext, TlsContext};
+pub use credentials::{SessionGrant, SessionHolder, TemporaryCredentials, check_current};
 pub use call::{OnStale, Readiness, Service, ServiceConfig};
 pub use forwarding::Forwarding;
 pub use key_ring::KeyRing;

@@ -33,6 +33,7 @@ macro_rules! query_codes {
 
 query_codes! {
     AccessDenied = "AccessDenied", 403;
+    ConcurrentModification = "ConcurrentModification", 409;
     DeleteConflict = "DeleteConflict", 409;
     EntityAlreadyExists = "EntityAlreadyExists", 409;
     ExpiredToken = "ExpiredToken", 403;
@@ -100,6 +101,7 @@ impl From<ServiceError> for QueryError {
     fn from(ServiceError { code, message }: ServiceError) -> Self {
         let code = match code {
             ErrorCode::AccessDenied => QueryCode::AccessDenied,
+            ErrorCode::IamConcurrentModification => QueryCode::ConcurrentModification,
             ErrorCode::IamDeleteConflict => QueryCode::DeleteConflict,
             ErrorCode::IamEntityAlreadyExists => QueryCode::EntityAlreadyExists,
             ErrorCode::IamInvalidInput => QueryCode::InvalidInput,
@@ -113,7 +115,9 @@ impl From<ServiceError> for QueryError {
             ErrorCode::Serialization => QueryCode::MalformedQueryString,
             ErrorCode::ServiceUnavailable | ErrorCode::DependencyTimeout => QueryCode::ServiceUnavailable,
             ErrorCode::UnsupportedOperation => QueryCode::UnsupportedOperation,
-            ErrorCode::Validation => QueryCode::ValidationError,
+            ErrorCode::StsPackedPolicyTooLarge => QueryCode::PackedPolicyTooLarge,
+            ErrorCode::UnrecognizedClient => QueryCode::InvalidClientTokenId,
+            ErrorCode::InvalidMarker | ErrorCode::Validation => QueryCode::ValidationError,
             _ => QueryCode::ServiceFailure,
         };
         Self { code, message }

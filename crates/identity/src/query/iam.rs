@@ -3,9 +3,11 @@
 //! Actions that do the same to users, roles and groups are one request here, with the kind of the entity in it. Source:
 //! the public IAM API reference, version 2010-05-08.
 
+use meridian_model::EntityKind;
+
 use crate::query::constraints::{
     ACCESS_KEY_ID, ARN, DESCRIPTION, DOCUMENT, MARKER, NAME_64, NAME_128, PATH, PATH_PREFIX, POLICY_DESCRIPTION,
-    POLICY_PATH, TAG_KEY, TAGS_MAX, TASK_ID, Text, VERSION_ID,
+    POLICY_PATH, TAG_KEY, TAGS_MAX, TASK_ID, VERSION_ID,
 };
 use crate::query::error::QueryError;
 use crate::query::form::{Form, Reader, Tag};
@@ -21,15 +23,6 @@ pub struct IamCall {
     pub action: &'static str,
     /// What it takes.
     pub request: IamRequest,
-}
-
-/// A kind of identity that policies can be attached to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)] // the words of IAM
-pub enum EntityKind {
-    User,
-    Group,
-    Role,
 }
 
 /// A user, group or role, by its name.
@@ -194,44 +187,6 @@ impl IamCall {
     }
 }
 
-impl EntityKind {
-    /// The kind as messages name it, in lower case.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Group => "group",
-            Self::Role => "role",
-        }
-    }
-
-    /// The kind as members name it.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::User => "User",
-            Self::Group => "Group",
-            Self::Role => "Role",
-        }
-    }
-
-    const fn name_parameter(self) -> &'static str {
-        match self {
-            Self::User => "UserName",
-            Self::Group => "GroupName",
-            Self::Role => "RoleName",
-        }
-    }
-
-    /// The names that exist: those of roles are shorter.
-    const fn name_limits(self) -> &'static Text {
-        match self {
-            Self::User | Self::Group => &NAME_128,
-            Self::Role => &NAME_64,
-        }
-    }
-}
-
 use EntityKind::{Group, Role, User};
 
 /// Every action that is served, in the order of the names.
@@ -374,8 +329,14 @@ const ACTIONS: &[Row<IamRequest>] = &[
     }),
 ];
 
+/// The entity that is named; the names of roles are shorter than those of users and groups.
 fn named(r: &mut Reader<'_>, kind: EntityKind) -> Entity {
-    Entity { kind, name: r.required(kind.name_parameter(), kind.name_limits()) }
+    let (parameter, limits) = match kind {
+        User => ("UserName", &NAME_128),
+        Group => ("GroupName", &NAME_128),
+        Role => ("RoleName", &NAME_64),
+    };
+    Entity { kind, name: r.required(parameter, limits) }
 }
 
 fn user(r: &mut Reader<'_>) -> Option<String> {

@@ -3,7 +3,7 @@
 //! Source: the public STS API reference, version 2011-06-15.
 
 use crate::query::constraints::{
-    ACCESS_KEY_ID, ARN, EXTERNAL_ID, FEDERATED_NAME, SERIAL_NUMBER, SESSION_NAME, SESSION_POLICY,
+    ARN, EXTERNAL_ID, FEDERATED_NAME, SERIAL_NUMBER, SESSION_NAME, SESSION_POLICY,
     SESSION_POLICY_ARNS_MAX, TAG_KEY, TAGS_MAX, TOKEN_CODE,
 };
 use crate::query::error::QueryError;
@@ -64,7 +64,6 @@ pub struct GetFederationToken {
 #[allow(missing_docs)] // as the API reference has them
 pub enum StsRequest {
     AssumeRole(AssumeRole),
-    GetAccessKeyInfo { id: String },
     GetCallerIdentity,
     GetFederationToken(GetFederationToken),
     GetSessionToken { seconds: Option<u32>, shows_mfa: bool },
@@ -96,7 +95,6 @@ const ACTIONS: &[Row<StsRequest>] = &[
             shows_contexts: r.has_items("ProvidedContexts"),
         })
     }),
-    ("GetAccessKeyInfo", |r| StsRequest::GetAccessKeyInfo { id: r.required("AccessKeyId", &ACCESS_KEY_ID) }),
     ("GetCallerIdentity", |_| StsRequest::GetCallerIdentity),
     ("GetFederationToken", |r| {
         StsRequest::GetFederationToken(GetFederationToken {
@@ -125,12 +123,14 @@ fn shows_mfa(r: &mut Reader<'_>) -> bool {
     serial_number.is_some() || code.is_some()
 }
 
-/// Actions of STS that are not served here: other identity providers, and the root of member accounts.
+/// Actions of STS that are not served here: other identity providers, the root of member accounts, encoded messages, and the
+/// owners of access keys.
 const ABSENT: &[&str] = &[
     "AssumeRoleWithSAML",
     "AssumeRoleWithWebIdentity",
     "AssumeRoot",
     "DecodeAuthorizationMessage",
+    "GetAccessKeyInfo",
     "GetDelegatedAccessToken",
     "GetWebIdentityToken",
 ];

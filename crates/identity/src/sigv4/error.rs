@@ -2,6 +2,7 @@
 
 use meridian_model::{ErrorCode, ServiceError};
 
+use crate::credentials::CredentialFault;
 use crate::query::QueryCode;
 use crate::sigv4::{ALGORITHM, Service, TERMINATOR};
 
@@ -89,6 +90,15 @@ pub enum SignatureError {
     /// The temporary credentials have expired.
     #[error("The security token included in the request is expired")]
     ExpiredToken,
+    /// A header that only services send, from somebody else.
+    #[error("The request has headers that only services may send.")]
+    NotAService,
+    /// A header of a service that cannot be read.
+    #[error("The headers that say for whom the service calls are malformed.")]
+    MalformedServiceCall,
+    /// Access keys cannot be looked up just now.
+    #[error("The service cannot verify requests at the moment. Try the request again.")]
+    Unavailable,
     /// `x-amz-content-sha256` is not the hash of the body.
     #[error("The provided 'x-amz-content-sha256' header does not match what was computed.")]
     BodyHashMismatch,
@@ -112,7 +122,8 @@ impl SignatureError {
             | Self::MalformedAuthorization(_)
             | Self::MalformedDate { .. }
             | Self::MalformedCredential { .. }
-            | Self::MalformedQuery => ErrorCode::IncompleteSignature,
+            | Self::MalformedQuery
+            | Self::MalformedServiceCall => ErrorCode::IncompleteSignature,
             Self::DuplicateHeader { .. }
             | Self::Expired { .. }
             | Self::NotYetCurrent { .. }
@@ -120,9 +131,11 @@ impl SignatureError {
             | Self::HeaderNotSigned { .. }
             | Self::WrongScope(_)
             | Self::BodyHashMismatch
+            | Self::NotAService
             | Self::Mismatch => ErrorCode::InvalidSignature,
             Self::UnrecognizedClient => ErrorCode::UnrecognizedClient,
             Self::ExpiredToken => ErrorCode::ExpiredToken,
+            Self::Unavailable => ErrorCode::ServiceUnavailable,
         }
     }
 
@@ -133,6 +146,7 @@ impl SignatureError {
             ErrorCode::MissingAuthenticationToken => QueryCode::MissingAuthenticationToken,
             ErrorCode::UnrecognizedClient => QueryCode::InvalidClientTokenId,
             ErrorCode::ExpiredToken => QueryCode::ExpiredToken,
+            ErrorCode::ServiceUnavailable => QueryCode::ServiceUnavailable,
             ErrorCode::InvalidSignature => QueryCode::SignatureDoesNotMatch,
             _ => QueryCode::IncompleteSignature,
         }
@@ -141,6 +155,16 @@ impl SignatureError {
     /// The faults of a credential scope, as one message in the order in which the service lists them.
     pub(crate) fn wrong_scope(faults: &[ScopeFault<'_>]) -> Self {
         Self::WrongScope(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl From<CredentialFault> for SignatureError {
+    fn from(fault: CredentialFault) -> Self {
+        match fault {
+            CredentialFault::Unrecognized => Self::UnrecognizedClient,
+            CredentialFault::Expired => Self::ExpiredToken,
+            CredentialFault::Unavailable => Self::Unavailable,
+        }
     }
 }
 

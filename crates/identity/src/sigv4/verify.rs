@@ -13,7 +13,8 @@ use meridian_model::{Region, Timestamp};
 use subtle::ConstantTimeEq;
 
 use crate::caller::Caller;
-use crate::credentials::{ACCESS_KEY_ID_LENGTH_MAX, AccessKey, Claimed, CredentialFault, CredentialStore};
+use crate::credentials::{ACCESS_KEY_ID_LENGTH_MAX, AccessKey, Claimed, CredentialStore};
+use crate::service_calls;
 use crate::sigv4::authorization::{Authorization, Credential};
 use crate::sigv4::canonical::{self, hex_sha256, must_be_signed};
 use crate::sigv4::date::SignatureDate;
@@ -34,8 +35,10 @@ const AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sh
 pub struct Accepted<'a> {
     /// The Regions that it serves.
     pub regions: &'a [Region],
-    /// The Regions that requests to IAM may be signed for, which serves all of them.
+    /// The Regions that requests to IAM may be signed for, which belongs to none.
     pub regions_of_iam: &'a [Region],
+    /// The Region that such requests are meant for, whatever they are signed for.
+    pub home_of_iam: &'a Region,
     /// The services that it serves; the first one is named to callers of another service.
     pub services: &'a [Service],
 }
@@ -90,13 +93,14 @@ impl<S: CredentialStore> Verifier<S> {
             Some(presigned) => presigned.session_token(),
             None => text(single(&parts.headers, &AMZ_SECURITY_TOKEN)?)?,
         };
-        let claimed = Claimed { access_key_id: credential.access_key_id, session_token, region: &region, now };
+        let claimed = Claimed { access_key_id: credential.access_key_id, session_token, region: &region };
         let access_key = self.access_key(claimed)?;
         let body_hash = hex_sha256(body);
         check_body_hash(&parts.headers, &body_hash)?;
         let request_hash = canonical::request_hash(parts, authorization.signed_headers, &body_hash)?;
         self.check_signature(authorization, credential, date, &request_hash, &access_key)?;
-        Ok(Verified { caller: access_key.caller, region, service, signed_at: date.timestamp() })
+        let caller = service_calls::caller_of(&self.store, access_key.caller, &parts.headers, &region)?;
+        Ok(Verified { caller, region, service, signed_at: date.timestamp() })
     }
 
     /// The access key that the request claims, with its session token if it has one.
@@ -104,10 +108,7 @@ impl<S: CredentialStore> Verifier<S> {
         if claimed.access_key_id.len() > ACCESS_KEY_ID_LENGTH_MAX {
             return Err(SignatureError::UnrecognizedClient);
         }
-        self.store.lookup(claimed).map_err(|fault| match fault {
-            CredentialFault::Unrecognized => SignatureError::UnrecognizedClient,
-            CredentialFault::Expired => SignatureError::ExpiredToken,
-        })
+        Ok(self.store.lookup(claimed)?)
     }
 
     fn check_signature(
@@ -271,8 +272,10 @@ fn check_scope(
     accepted: Accepted<'_>,
 ) -> Result<(Region, Service), SignatureError> {
     let service = accepted.services.iter().find(|service| service.as_str() == credential.service);
-    let regions = if service == Some(&Service::Iam) { accepted.regions_of_iam } else { accepted.regions };
+    let is_iam = service == Some(&Service::Iam);
+    let regions = if is_iam { accepted.regions_of_iam } else { accepted.regions };
     let region = regions.iter().find(|region| region.as_str() == credential.region);
+    let region = region.map(|region| if is_iam { accepted.home_of_iam } else { region });
     let is_terminated = credential.terminator == TERMINATOR;
     let is_same_day = credential.date == date.day();
     if let (Some(region), Some(service), true, true) = (region, service, is_terminated, is_same_day) {

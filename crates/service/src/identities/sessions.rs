@@ -11,7 +11,7 @@ use std::time::Duration;
 use meridian_identity::query::sts::{AssumeRole, GetFederationToken, SessionPolicies};
 use meridian_identity::query::{Answer, Members, QueryCode, QueryError, StsCall, StsRequest, Tag, Value};
 use meridian_identity::{Caller, CallerKind, Session};
-use meridian_model::{AccountId, EntityName, ErrorCode, PolicyArn, ServiceError};
+use meridian_model::{AccountId, EntityName, PolicyArn, ServiceError};
 use meridian_policy::{Policy, PolicyKind, StoredPolicy};
 use meridian_state::RegionState;
 use meridian_state::identities::RoleRecord;
@@ -96,7 +96,7 @@ impl Service {
         let (name, id, session_name) = (role.name.clone(), role.id.clone(), request.session_name.clone());
         let is_packed = is_packed(&request.policies, &session);
         let holder = SessionHolder::Role { name, id, session_name };
-        let issued = self.issue(authority, SessionGrant { account: role.account, holder, session })?;
+        let issued = self.issue_session(SessionGrant { account: role.account, holder, session })?;
         let assumed = Members::new()
             .text("AssumedRoleId", format!("{}:{}", role.id, request.session_name))
             .text(
@@ -136,13 +136,13 @@ impl Service {
             _ => None,
         };
         let holder = SessionHolder::Federated { name: request.name.clone(), issuer };
-        let issued = self.issue(authority, SessionGrant { account, holder, session })?;
+        let issued = self.issue_session(SessionGrant { account, holder, session })?;
         let federated = Members::new().text("FederatedUserId", format!("{account}:{}", request.name)).text("Arn", arn);
         let members = Members::new().nested("Credentials", credentials(&issued)).nested("FederatedUser", federated);
         Ok(with_packed_size(members, is_packed, &issued))
     }
 
-    /// Needs no permission (AWS STS API Reference, `GetSessionToken`), unless a policy denies it.
+    /// Needs no permission, and none can be taken (AWS STS API Reference, `GetSessionToken`).
     fn session_token(
         &self,
         authority: &Authority<'_>,
@@ -151,23 +151,11 @@ impl Service {
     ) -> Result<Members, QueryError> {
         refuse_mfa(shows_mfa)?;
         refuse_sessions(authority.caller, "GetSessionToken")?;
-        authority.refuse_explicitly_denied("sts:GetSessionToken", "*")?;
         let seconds = user_seconds(authority.caller, seconds);
         let (account, holder) = (authority.account(), holder_of_caller(authority)?);
         let session = new_session(authority, seconds);
-        let issued = self.issue(authority, SessionGrant { account, holder, session })?;
+        let issued = self.issue_session(SessionGrant { account, holder, session })?;
         Ok(Members::new().nested("Credentials", credentials(&issued)))
-    }
-
-    fn issue(&self, authority: &Authority<'_>, grant: SessionGrant) -> Result<TemporaryCredentials, QueryError> {
-        let issued = self.issue_session(&authority.state, grant);
-        issued.map_err(|error| match error.code {
-            ErrorCode::LimitExceeded => {
-                let message = "Packed policy consumes more than 100% of allotted space, please use smaller policy.";
-                QueryError::new(QueryCode::PackedPolicyTooLarge, message)
-            }
-            _ => error.into(),
-        })
     }
 }
 

@@ -16,6 +16,7 @@ use super::records::{
     SessionKeyRecord, UserRecord,
 };
 use super::session_keys::is_settled;
+use super::{IdentityRow, IdentityRowId};
 
 /// An account and a name in lower case.
 type Named = (AccountId, EntityName);
@@ -326,4 +327,147 @@ fn of_account<'a, T>(
         None => Bound::Included((account, EntityName::lowest())),
     };
     table.range((start, Bound::Unbounded)).take_while(move |((owner, _), _)| *owner == account).map(|(_, row)| row)
+}
+
+impl IdentityTable {
+    /// Whether an entity of the kind has the name, in whatever case.
+    pub(super) fn is_taken(&self, kind: Kind, account: AccountId, name: &EntityName) -> bool {
+        let named = (account, name.folded());
+        match kind {
+            Kind::User => self.users.contains_key(&named),
+            Kind::Group => self.groups.contains_key(&named),
+            Kind::Role => self.roles.contains_key(&named),
+            Kind::Policy => self.policies.contains_key(&named),
+        }
+    }
+
+    /// How many there are of a kind in an account.
+    pub(super) fn count(&self, account: AccountId, kind: Kind) -> usize {
+        self.counts.get(&(account, kind)).copied().unwrap_or_default()
+    }
+
+    /// Every row that all Regions have, in the order of their ids.
+    pub(super) fn shared_rows(&self) -> impl Iterator<Item = IdentityRow> + '_ {
+        let users = self.users.values().cloned().map(IdentityRow::User);
+        users
+            .chain(self.groups.values().cloned().map(IdentityRow::Group))
+            .chain(self.roles.values().cloned().map(IdentityRow::Role))
+            .chain(self.policies.values().cloned().map(IdentityRow::Policy))
+            .chain(self.versions.values().cloned().map(IdentityRow::PolicyVersion))
+            .chain(self.access_keys.values().cloned().map(IdentityRow::AccessKey))
+            .chain(self.session_keys.values().cloned().map(IdentityRow::SessionKey))
+    }
+
+    /// Every row, in the order of their ids.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = IdentityRow> + '_ {
+        self.regions.iter().cloned().map(IdentityRow::Regions).chain(self.shared_rows())
+    }
+
+    pub(crate) fn put(&mut self, row: IdentityRow) {
+        self.delete(&row.id());
+        self.index(&row, true);
+        match row {
+            IdentityRow::Regions(row) => self.regions = Some(row),
+            IdentityRow::User(row) => drop(self.users.insert((row.account, row.name.folded()), row)),
+            IdentityRow::Group(row) => drop(self.groups.insert((row.account, row.name.folded()), row)),
+            IdentityRow::Role(row) => drop(self.roles.insert((row.account, row.name.folded()), row)),
+            IdentityRow::Policy(row) => drop(self.policies.insert((row.account, row.name.folded()), row)),
+            IdentityRow::PolicyVersion(row) => {
+                drop(self.versions.insert((row.account, row.policy.folded(), row.version), row));
+            }
+            IdentityRow::AccessKey(row) => drop(self.access_keys.insert(row.id.clone(), row)),
+            IdentityRow::SessionKey(row) => drop(self.session_keys.insert(row.id, row)),
+        }
+    }
+
+    pub(crate) fn delete(&mut self, id: &IdentityRowId) {
+        let named = |account: &AccountId, name: &EntityName| (*account, name.clone());
+        let former = match id {
+            IdentityRowId::Regions => self.regions.take().map(IdentityRow::Regions),
+            IdentityRowId::User(account, name) => self.users.remove(&named(account, name)).map(IdentityRow::User),
+            IdentityRowId::Group(account, name) => self.groups.remove(&named(account, name)).map(IdentityRow::Group),
+            IdentityRowId::Role(account, name) => self.roles.remove(&named(account, name)).map(IdentityRow::Role),
+            IdentityRowId::Policy(account, name) => self.policies.remove(&named(account, name)).map(IdentityRow::Policy),
+            IdentityRowId::PolicyVersion(account, name, version) => {
+                self.versions.remove(&(*account, name.clone(), *version)).map(IdentityRow::PolicyVersion)
+            }
+            IdentityRowId::AccessKey(id) => self.access_keys.remove(id).map(IdentityRow::AccessKey),
+            IdentityRowId::SessionKey(id) => self.session_keys.remove(id).map(IdentityRow::SessionKey),
+        };
+        if let Some(row) = former {
+            self.index(&row, false);
+        }
+    }
+
+    /// Brings the indexes in line with a row that comes, or goes.
+    fn index(&mut self, row: &IdentityRow, comes: bool) {
+        match row {
+            IdentityRow::User(row) => {
+                self.index_entity(EntityKind::User, row.account, &row.name, &row.id, comes);
+                self.index_policies(EntityKind::User, row.account, &row.name, &row.policies, row.boundary.as_ref(), comes);
+                for group in &row.groups {
+                    toggle(&mut self.members, (row.account, group.clone(), row.name.folded()), comes);
+                }
+            }
+            IdentityRow::Group(row) => {
+                self.index_entity(EntityKind::Group, row.account, &row.name, &row.id, comes);
+                self.index_policies(EntityKind::Group, row.account, &row.name, &row.policies, None, comes);
+            }
+            IdentityRow::Role(row) => {
+                self.index_entity(EntityKind::Role, row.account, &row.name, &row.id, comes);
+                self.index_policies(EntityKind::Role, row.account, &row.name, &row.policies, row.boundary.as_ref(), comes);
+            }
+            IdentityRow::Policy(row) => self.add_to_count(row.account, Kind::Policy, comes),
+            IdentityRow::AccessKey(row) => {
+                toggle(&mut self.keys_of_owners, (row.account, row.user.clone(), row.id.clone()), comes);
+            }
+            IdentityRow::Regions(_) | IdentityRow::PolicyVersion(_) | IdentityRow::SessionKey(_) => {}
+        }
+    }
+
+    fn index_entity(&mut self, kind: EntityKind, account: AccountId, name: &EntityName, id: &UniqueId, comes: bool) {
+        let counted = match kind {
+            EntityKind::User => Kind::User,
+            EntityKind::Group => Kind::Group,
+            EntityKind::Role => Kind::Role,
+        };
+        self.add_to_count(account, counted, comes);
+        if comes {
+            self.by_unique_id.insert(id.clone(), Entity { account, kind, name: name.clone() });
+        } else {
+            self.by_unique_id.remove(id);
+        }
+    }
+
+    fn index_policies(
+        &mut self,
+        kind: EntityKind,
+        account: AccountId,
+        name: &EntityName,
+        policies: &Policies,
+        boundary: Option<&PolicyArn>,
+        comes: bool,
+    ) {
+        let attached = policies.attached.iter().map(|arn| (arn, PolicyUse::Attached));
+        for (arn, policy_use) in attached.chain(boundary.map(|arn| (arn, PolicyUse::Boundary))) {
+            let entity = Entity { account, kind, name: name.clone() };
+            toggle(&mut self.uses_of_policies, (arn.clone(), policy_use, entity), comes);
+        }
+    }
+
+    fn add_to_count(&mut self, account: AccountId, kind: Kind, comes: bool) {
+        let count = self.count(account, kind);
+        match if comes { count + 1 } else { count.saturating_sub(1) } {
+            0 => drop(self.counts.remove(&(account, kind))),
+            count => drop(self.counts.insert((account, kind), count)),
+        }
+    }
+}
+
+fn toggle<T: Ord + Clone>(set: &mut OrdSet<T>, item: T, comes: bool) {
+    if comes {
+        set.insert(item);
+    } else {
+        set.remove(&item);
+    }
 }

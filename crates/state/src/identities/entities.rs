@@ -1,0 +1,291 @@
+//! Users, groups and roles: made, removed, tagged, put together.
+//!
+//! An entity goes only when nothing hangs on it any more, so that no row ever names one that is not there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use meridian_model::{AccountId, EntityKind, EntityName, ServiceError};
+use meridian_policy::StoredPolicy;
+
+use super::change::{Entity, Membership, NewGroup, NewRole, NewUser, Tagged};
+use super::records::{GroupRecord, ManagedPolicyRecord, Policies, RoleRecord, Tags, UserRecord};
+use super::table::Kind;
+use super::{IdentityRow, IdentityRowId, policies, refusals};
+use crate::apply::{Done, Draft, Outcome};
+use crate::quotas::{
+    GROUPS_PER_ACCOUNT, GROUPS_PER_USER, ROLES_PER_ACCOUNT, TAGS_PER_IDENTITY, TRUST_POLICY_SIZE, USERS_PER_ACCOUNT,
+};
+
+impl Entity {
+    /// The first of all entities in their order.
+    pub(super) fn lowest() -> Self {
+        let account = "000000000000".parse().expect("twelve digits");
+        Self { account, kind: EntityKind::User, name: EntityName::lowest() }
+    }
+}
+
+pub(super) fn create_user(draft: &mut Draft<'_>, new: &NewUser) -> Outcome {
+    let is_taken = draft.state.identities().is_taken(Kind::User, new.account, &new.name);
+    require_free(is_taken, EntityKind::User, &new.name)?;
+    require_unused_id(draft, new.id.as_str())?;
+    require_room(draft, new.account, Kind::User, "UsersPerAccount", USERS_PER_ACCOUNT)?;
+    check_tags(&new.tags)?;
+    policies::require_boundary(draft, new.boundary.as_ref())?;
+    let row = UserRecord {
+        account: new.account,
+        name: new.name.clone(),
+        path: new.path.clone(),
+        id: new.id.clone(),
+        created_at: draft.now,
+        tags: new.tags.clone(),
+        boundary: new.boundary.clone(),
+        policies: Policies::default(),
+        groups: BTreeSet::new(),
+    };
+    draft.put_identity(IdentityRow::User(Arc::new(row)))
+}
+
+pub(super) fn create_group(draft: &mut Draft<'_>, new: &NewGroup) -> Outcome {
+    let is_taken = draft.state.identities().is_taken(Kind::Group, new.account, &new.name);
+    require_free(is_taken, EntityKind::Group, &new.name)?;
+    require_unused_id(draft, new.id.as_str())?;
+    require_room(draft, new.account, Kind::Group, "GroupsPerAccount", GROUPS_PER_ACCOUNT)?;
+    let row = GroupRecord {
+        account: new.account,
+        name: new.name.clone(),
+        path: new.path.clone(),
+        id: new.id.clone(),
+        created_at: draft.now,
+        policies: Policies::default(),
+    };
+    draft.put_identity(IdentityRow::Group(Arc::new(row)))
+}
+
+pub(super) fn create_role(draft: &mut Draft<'_>, new: &NewRole) -> Outcome {
+    let is_taken = draft.state.identities().is_taken(Kind::Role, new.account, &new.name);
+    require_free(is_taken, EntityKind::Role, &new.name)?;
+    require_unused_id(draft, new.id.as_str())?;
+    require_room(draft, new.account, Kind::Role, "RolesPerAccount", ROLES_PER_ACCOUNT)?;
+    check_tags(&new.tags)?;
+    check_trust(&new.trust)?;
+    policies::require_boundary(draft, new.boundary.as_ref())?;
+    for policy in &new.attached {
+        policies::require_attachable(draft, policy)?;
+    }
+    let row = RoleRecord {
+        account: new.account,
+        name: new.name.clone(),
+        path: new.path.clone(),
+        id: new.id.clone(),
+        created_at: draft.now,
+        tags: new.tags.clone(),
+        boundary: new.boundary.clone(),
+        policies: Policies { attached: new.attached.clone(), ..Policies::default() },
+        trust: new.trust.clone(),
+        description: new.description.clone(),
+        session_seconds_max: new.session_seconds_max,
+        linked_service: new.linked_service.clone(),
+    };
+    draft.put_identity(IdentityRow::Role(Arc::new(row)))
+}
+
+/// Removes a user, group or role on which nothing hangs.
+pub(super) fn delete(draft: &mut Draft<'_>, entity: &Entity) -> Outcome {
+    let Entity { account, kind, name } = entity;
+    let identities = draft.state.identities();
+    let policies = identities.policies_within(entity).ok_or_else(|| refusals::no_such(*kind, name))?;
+    let id = match kind {
+        EntityKind::User => {
+            require_no_ties(draft, &user(draft, *account, name)?.clone())?;
+            IdentityRowId::User(*account, name.folded())
+        }
+        EntityKind::Group => {
+            if identities.users_in(*account, name, None).next().is_some() {
+                return Err(refusals::conflict("Cannot delete entity, must remove users from group first."));
+            }
+            IdentityRowId::Group(*account, name.folded())
+        }
+        EntityKind::Role => {
+            require_unprotected(role(draft, *account, name)?)?;
+            IdentityRowId::Role(*account, name.folded())
+        }
+    };
+    if !policies.attached.is_empty() {
+        return Err(refusals::conflict("Cannot delete entity, must detach all policies first."));
+    }
+    if !policies.inline.is_empty() {
+        return Err(refusals::conflict("Cannot delete entity, must delete policies first."));
+    }
+    draft.delete_identity(id);
+    Ok(Done::Nothing)
+}
+
+fn require_no_ties(draft: &Draft<'_>, user: &UserRecord) -> Result<(), ServiceError> {
+    if draft.state.identities().access_keys_of(user.account, Some(&user.name)).next().is_some() {
+        return Err(refusals::conflict("Cannot delete entity, must delete access keys first."));
+    }
+    if !user.groups.is_empty() {
+        return Err(refusals::conflict("Cannot delete entity, must remove users from group first."));
+    }
+    Ok(())
+}
+
+/// Removes a role that is linked to a service; its policies go with it.
+pub(super) fn delete_service_linked_role(draft: &mut Draft<'_>, account: AccountId, name: &EntityName) -> Outcome {
+    if role(draft, account, name)?.linked_service.is_none() {
+        return Err(refusals::invalid_input("The role is not linked to a service."));
+    }
+    draft.delete_identity(IdentityRowId::Role(account, name.folded()));
+    Ok(Done::Nothing)
+}
+
+pub(super) fn add_to_group(draft: &mut Draft<'_>, membership: &Membership) -> Outcome {
+    let (group, user) = both(draft, membership)?;
+    if user.groups.contains(&group.name) {
+        return Ok(Done::Nothing);
+    }
+    if user.groups.len() >= GROUPS_PER_USER {
+        return Err(refusals::quota("GroupsPerUser", GROUPS_PER_USER));
+    }
+    let mut row = UserRecord::clone(user);
+    row.groups.insert(group.name.clone());
+    draft.put_identity(IdentityRow::User(Arc::new(row)))
+}
+
+pub(super) fn remove_from_group(draft: &mut Draft<'_>, membership: &Membership) -> Outcome {
+    let (group, user) = both(draft, membership)?;
+    if !user.groups.contains(&group.name) {
+        return Ok(Done::Nothing);
+    }
+    let mut row = UserRecord::clone(user);
+    row.groups.remove(&group.name);
+    draft.put_identity(IdentityRow::User(Arc::new(row)))
+}
+
+fn both<'a>(
+    draft: &Draft<'a>,
+    membership: &Membership,
+) -> Result<(&'a Arc<GroupRecord>, &'a Arc<UserRecord>), ServiceError> {
+    let Membership { account, user: user_name, group } = membership;
+    let found = draft.state.identities().group(*account, group);
+    let found = found.ok_or_else(|| refusals::no_such(EntityKind::Group, group))?;
+    Ok((found, user(draft, *account, user_name)?))
+}
+
+pub(super) fn update_role(
+    draft: &mut Draft<'_>,
+    account: AccountId,
+    name: &EntityName,
+    description: Option<&str>,
+    session_seconds_max: Option<u32>,
+) -> Outcome {
+    let former = role(draft, account, name)?;
+    if session_seconds_max.is_some() {
+        require_unprotected(former)?; // the description of a role that is linked to a service may be changed
+    }
+    let row = RoleRecord {
+        description: description.map_or_else(|| former.description.clone(), str::to_owned),
+        session_seconds_max: session_seconds_max.unwrap_or(former.session_seconds_max),
+        ..RoleRecord::clone(former)
+    };
+    draft.put_identity(IdentityRow::Role(Arc::new(row)))
+}
+
+pub(super) fn update_trust(
+    draft: &mut Draft<'_>,
+    account: AccountId,
+    name: &EntityName,
+    document: &StoredPolicy,
+) -> Outcome {
+    let former = role(draft, account, name)?;
+    require_unprotected(former)?;
+    check_trust(document)?;
+    let row = RoleRecord { trust: document.clone(), ..RoleRecord::clone(former) };
+    draft.put_identity(IdentityRow::Role(Arc::new(row)))
+}
+
+pub(super) fn tag(draft: &mut Draft<'_>, resource: &Tagged, tags: &Tags) -> Outcome {
+    change_tags(draft, resource, |former| former.extend(tags.clone()))
+}
+
+pub(super) fn untag(draft: &mut Draft<'_>, resource: &Tagged, keys: &BTreeSet<String>) -> Outcome {
+    change_tags(draft, resource, |former| former.retain(|key, _| !keys.contains(key)))
+}
+
+fn change_tags(draft: &mut Draft<'_>, resource: &Tagged, change: impl FnOnce(&mut Tags)) -> Outcome {
+    let changed = |former: &Tags| {
+        let mut tags = former.clone();
+        change(&mut tags);
+        check_tags(&tags).map(|()| tags)
+    };
+    let row = match resource {
+        Tagged::User(account, name) => {
+            let former = user(draft, *account, name)?;
+            let tags = changed(&former.tags)?;
+            IdentityRow::User(Arc::new(UserRecord { tags, ..UserRecord::clone(former) }))
+        }
+        Tagged::Role(account, name) => {
+            let former = role(draft, *account, name)?;
+            require_unprotected(former)?;
+            let tags = changed(&former.tags)?;
+            IdentityRow::Role(Arc::new(RoleRecord { tags, ..RoleRecord::clone(former) }))
+        }
+        Tagged::Policy(account, name) => {
+            let former = policies::find(draft, *account, name)?;
+            let tags = changed(&former.tags)?;
+            IdentityRow::Policy(Arc::new(ManagedPolicyRecord { tags, ..ManagedPolicyRecord::clone(former) }))
+        }
+    };
+    draft.put_identity(row)
+}
+
+pub(super) fn user<'a>(
+    draft: &Draft<'a>,
+    account: AccountId,
+    name: &EntityName,
+) -> Result<&'a Arc<UserRecord>, ServiceError> {
+    draft.state.identities().user(account, name).ok_or_else(|| refusals::no_such(EntityKind::User, name))
+}
+
+pub(super) fn role<'a>(
+    draft: &Draft<'a>,
+    account: AccountId,
+    name: &EntityName,
+) -> Result<&'a Arc<RoleRecord>, ServiceError> {
+    draft.state.identities().role(account, name).ok_or_else(|| refusals::no_such(EntityKind::Role, name))
+}
+
+/// Refuses changes of a role that is linked to a service.
+pub(super) fn require_unprotected(role: &RoleRecord) -> Result<(), ServiceError> {
+    if role.linked_service.is_some() { Err(refusals::protected_role(&role.name)) } else { Ok(()) }
+}
+
+pub(super) fn check_tags(tags: &Tags) -> Result<(), ServiceError> {
+    if tags.len() <= TAGS_PER_IDENTITY { Ok(()) } else { Err(refusals::quota("TagsPerResource", TAGS_PER_IDENTITY)) }
+}
+
+pub(super) fn require_room(
+    draft: &Draft<'_>,
+    account: AccountId,
+    kind: Kind,
+    quota: &str,
+    limit: usize,
+) -> Result<(), ServiceError> {
+    let has_room = draft.state.identities().count(account, kind) < limit;
+    if has_room { Ok(()) } else { Err(refusals::quota(quota, limit)) }
+}
+
+/// An id is never given twice; the leader draws another one and tries again.
+pub(super) fn require_unused_id(draft: &Draft<'_>, id: &str) -> Result<(), ServiceError> {
+    if draft.state.identities().by_unique_id(id).is_none() { Ok(()) } else { Err(ServiceError::internal()) }
+}
+
+fn require_free(is_taken: bool, kind: EntityKind, name: &EntityName) -> Result<(), ServiceError> {
+    if is_taken { Err(refusals::already_exists(kind, name)) } else { Ok(()) }
+}
+
+fn check_trust(document: &StoredPolicy) -> Result<(), ServiceError> {
+    let fits = document.size() <= TRUST_POLICY_SIZE;
+    if fits { Ok(()) } else { Err(refusals::quota("ACLSizePerRole", TRUST_POLICY_SIZE)) }
+}
