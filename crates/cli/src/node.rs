@@ -218,7 +218,7 @@ pub async fn run(config: NodeConfig) -> Result<()> {
     if tls.is_none() {
         tracing::warn!("the API listener speaks plain HTTP; see [api] tls_certificate");
     }
-    let configured = credentials(&config)?;
+    let (configured, home) = (credentials(&config)?, config.identity_home());
     let limits = limits(&config);
     let workshop =
         WorkshopConfig { rsa_keys_ahead: config.limits.rsa_keys_ahead, filling: config.limits.rsa_keys_filling };
@@ -231,7 +231,7 @@ pub async fn run(config: NodeConfig) -> Result<()> {
     let verifier: SharedVerifier = Arc::new(Verifier::new(store));
     let stop = CancellationToken::new();
     let listener = Listener::new(&limits, tls);
-    let gateway = Arc::new(Gateway::new(vec![endpoint], verifier, Arc::new(SystemClock), metrics, limits));
+    let gateway = Arc::new(Gateway::new(vec![endpoint], &home, verifier, Arc::new(SystemClock), metrics, limits));
     let stopped = stop.clone();
     let serving = tokio::spawn(async move { listener.serve(api, gateway, stopped).await });
     tracing::info!(node = %node.name(), "serving");
