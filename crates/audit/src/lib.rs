@@ -25,7 +25,7 @@ pub use metrics::Metrics;
 pub use parameters::request_parameters;
 pub use record::{
     AuditRecord, EventType, IdentityType, Resource, SessionContext, SessionIssuer, SourceAddress, TlsDetails,
-    UserIdentity,
+    UserIdentity, iso_seconds,
 };
 pub use recovery::{Damage, Recovery};
 pub use trail::{OpenError, Trail, TrailConfig, TrailError};

@@ -53,6 +53,8 @@ pub struct AuditRecord<'a> {
     pub service_event_details: Option<&'a JsonText>,
     /// How the connection was protected; `None` on plain TCP.
     pub tls: Option<TlsDetails<'a>>,
+    /// The private endpoint that the request came through.
+    pub vpc_endpoint_id: Option<&'a str>,
 }
 
 impl AuditRecord<'_> {
@@ -94,6 +96,7 @@ impl AuditRecord<'_> {
         if self.service_event_details.is_some() {
             object.json("serviceEventDetails", self.service_event_details);
         }
+        object.optional("vpcEndpointId", self.vpc_endpoint_id);
         object.string("eventCategory", "Management");
         if let Some(tls) = self.tls {
             object.nested("tlsDetails", |inner| tls.write_members(inner));
@@ -275,6 +278,12 @@ impl EventType {
     }
 }
 
+/// A time as `2022-08-10T22:38:27Z`, to the second.
+#[must_use]
+pub fn iso_seconds(at: Timestamp) -> String {
+    IsoSeconds(at).to_string()
+}
+
 /// Writes a time as `2022-08-10T22:38:27Z`.
 struct IsoSeconds(Timestamp);
 
@@ -343,6 +352,7 @@ mod tests {
             recipient_account: account(),
             service_event_details: None,
             tls: None,
+            vpc_endpoint_id: None,
         }
     }
 

@@ -39,6 +39,7 @@ async fn record(trail: &Trail, request_id: &str) -> Result<(), TrailError> {
         recipient_account: account,
         service_event_details: None,
         tls: None,
+        vpc_endpoint_id: None,
     };
     let written = trail.record(&record);
     written.await

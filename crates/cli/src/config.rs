@@ -47,6 +47,9 @@ pub struct NodeConfig {
     /// The other Regions.
     #[serde(default)]
     pub peer_regions: Vec<PeerRegionSection>,
+    /// Private ways to the node.
+    #[serde(default)]
+    pub vpc_endpoints: Vec<VpcEndpointSection>,
     /// Access keys of clients.
     #[serde(default)]
     pub credentials: Vec<CredentialSection>,
@@ -245,6 +248,20 @@ pub struct PeerRegionSection {
     pub members: Vec<MemberSection>,
 }
 
+/// `[[vpc_endpoints]]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VpcEndpointSection {
+    /// The id: `aws:SourceVpce`.
+    pub vpc_endpoint_id: String,
+    /// The id of the network: `aws:SourceVpc`.
+    pub vpc_id: Option<String>,
+    /// Address and port of the listener.
+    pub listen: SocketAddr,
+    /// File that holds the endpoint policy; none for one that lets everything pass.
+    pub policy_file: Option<PathBuf>,
+}
+
 /// `[[credentials]]`
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -344,7 +361,8 @@ impl NodeConfig {
         let optional = [&mut self.api.tls_certificate, &mut self.api.tls_key].into_iter().flatten();
         let secrets = self.credentials.iter_mut().filter_map(|credential| credential.secret_access_key_file.as_mut());
         let roots = self.attestation.roots.iter_mut();
-        for path in required.into_iter().chain(optional).chain(secrets).chain(roots) {
+        let policies = self.vpc_endpoints.iter_mut().filter_map(|endpoint| endpoint.policy_file.as_mut());
+        for path in required.into_iter().chain(optional).chain(secrets).chain(roots).chain(policies) {
             *path = folder.join(&*path); // an absolute path replaces the folder
         }
     }
@@ -367,6 +385,7 @@ impl NodeConfig {
                 format!("attestation.root_fingerprints: {fingerprint} is no SHA-256 hash of 64 hexadecimal digits"),
             );
         }
+        self.check_endpoints(&mut check);
         for credential in &self.credentials {
             let one = credential.secret_access_key.is_some() != credential.secret_access_key_file.is_some();
             let id = &credential.access_key_id;
@@ -397,6 +416,25 @@ impl NodeConfig {
         check(limits.request_timeout_ms > 0, "limits.request_timeout_ms: must be 1 or more".to_owned());
         let text = format!("limits.rsa_keys_ahead: must be {RSA_KEYS_AHEAD_MAX} or less; they take locked memory");
         check(limits.rsa_keys_ahead <= RSA_KEYS_AHEAD_MAX, text);
+    }
+
+    fn check_endpoints(&self, check: &mut impl FnMut(bool, String)) {
+        let named = |text: &str, prefix: &str| {
+            let rest = text.strip_prefix(prefix).unwrap_or_default();
+            (1..=ENDPOINT_ID_LENGTH_MAX).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        for endpoint in &self.vpc_endpoints {
+            let id = &endpoint.vpc_endpoint_id;
+            check(named(id, "vpce-"), format!("vpc_endpoints: {id:?} must be vpce- and letters or digits"));
+            let is_network = endpoint.vpc_id.as_deref().is_none_or(|vpc| named(vpc, "vpc-"));
+            check(is_network, format!("vpc_endpoints {id}: vpc_id must be vpc- and letters or digits"));
+            check(endpoint.listen != self.api.listen, format!("vpc_endpoints {id}: listen is the address of [api]"));
+        }
+        let mut ids: Vec<&str> = self.vpc_endpoints.iter().map(|endpoint| endpoint.vpc_endpoint_id.as_str()).collect();
+        ids.sort_unstable();
+        check(ids.windows(2).all(|pair| pair[0] != pair[1]), "vpc_endpoints: an id stands twice".to_owned());
+        let most = format!("vpc_endpoints: at most {ENDPOINTS_MAX} are allowed");
+        check(ids.len() <= ENDPOINTS_MAX, most);
     }
 
     fn check_members(&self, check: &mut impl FnMut(bool, String)) {
@@ -487,6 +525,10 @@ fn variable(path: &str) -> String {
 
 /// Room for the largest request that AWS documents, with its encoding: a key policy of 32 KiB, escaped.
 const BODY_BYTES_LEAST: usize = 128 << 10;
+/// Every endpoint is a listener with its own tasks.
+const ENDPOINTS_MAX: usize = 64;
+/// Those of AWS have 17 hexadecimal digits.
+const ENDPOINT_ID_LENGTH_MAX: usize = 64;
 /// Of each of three sizes, 2.4 KiB each at most: half a mebibyte.
 const RSA_KEYS_AHEAD_MAX: usize = 64;
 

@@ -10,7 +10,7 @@ use meridian_identity::query::{Answer, Form, QueryError};
 use meridian_identity::{AccessKey, Caller, Claimed, CredentialFault, CredentialStore};
 use meridian_model::{ErrorCode, Operation, Region, Request, ServiceError};
 use meridian_server::{CallContext, Endpoint, NodeReadiness};
-use meridian_service::{Service, TlsContext};
+use meridian_service::{Service, TlsContext, VpcEndpoint};
 
 /// The nodes of one Region that run in this process. Each request goes to the next one.
 #[derive(Debug)]
@@ -136,6 +136,52 @@ impl Endpoint for RegionEndpoint {
     }
 }
 
+/// The same nodes by a private way: every request that comes through it says so.
+#[derive(Debug)]
+pub struct BehindVpcEndpoint {
+    nodes: Arc<RegionEndpoint>,
+    endpoint: VpcEndpoint,
+}
+
+impl BehindVpcEndpoint {
+    /// The way to `nodes` through `endpoint`.
+    #[must_use]
+    pub const fn new(nodes: Arc<RegionEndpoint>, endpoint: VpcEndpoint) -> Self {
+        Self { nodes, endpoint }
+    }
+
+    fn context(&self, context: &CallContext) -> meridian_service::CallContext {
+        meridian_service::CallContext { endpoint: Some(self.endpoint.clone()), ..service_context(context) }
+    }
+}
+
+impl Endpoint for BehindVpcEndpoint {
+    fn region(&self) -> &Region {
+        &self.nodes.region
+    }
+
+    fn call(&self, context: CallContext, request: Request) -> BoxFuture<'_, Result<Vec<u8>, ServiceError>> {
+        async move {
+            let response = self.nodes.next()?.call(self.context(&context), request).await?;
+            Ok(response.to_json())
+        }
+        .boxed()
+    }
+
+    fn refuse<'a>(
+        &'a self,
+        context: &'a CallContext,
+        operation: Operation,
+        error: &'a ServiceError,
+    ) -> BoxFuture<'a, Result<(), ServiceError>> {
+        async move { self.nodes.next()?.refuse(&self.context(context), operation, error).await }.boxed()
+    }
+
+    fn readiness(&self) -> Vec<NodeReadiness> {
+        self.nodes.readiness()
+    }
+}
+
 fn readiness(name: &NodeName, service: &Service) -> NodeReadiness {
     let readiness = service.readiness();
     NodeReadiness {
@@ -160,5 +206,6 @@ fn service_context(context: &CallContext) -> meridian_service::CallContext {
             key_exchange: tls.key_exchange.map(str::to_owned),
             host_header: context.host_header.clone(),
         }),
+        endpoint: None,
     }
 }

@@ -14,21 +14,21 @@ use meridian_model::{Clock, Partition, Region};
 use meridian_replication::{
     Authority, LinkMetrics, LinkTiming, PeerAddress, RegionIdentity, Replicator, ReplicatorConfig,
 };
-use meridian_server::{Gateway, Limits, Listener, SharedVerifier};
-use meridian_service::{Forwarding, KeyRing, Service, ServiceConfig, Workshop, WorkshopConfig};
+use meridian_server::{Endpoint, Gateway, Limits, Listener, SharedVerifier};
+use meridian_service::{Forwarding, KeyRing, Service, ServiceConfig, VpcEndpoint, Workshop, WorkshopConfig};
 use meridian_state::identities::ClusterRegions;
 use meridian_storage::NodeStorage;
 use meridian_storage::vault::FileSeal;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::SystemClock;
 use crate::attestation;
 use crate::config::{NodeConfig, SealSection};
-use crate::endpoint::{IdentityCredentials, RegionEndpoint};
+use crate::endpoint::{BehindVpcEndpoint, IdentityCredentials, RegionEndpoint};
 
 /// Everything that a node is started with.
 pub struct NodeSetup {
@@ -218,6 +218,7 @@ pub async fn run(config: NodeConfig) -> Result<()> {
     if tls.is_none() {
         tracing::warn!("the API listener speaks plain HTTP; see [api] tls_certificate");
     }
+    let private = bind_vpc_endpoints(&config).await?;
     let (configured, home) = (credentials(&config)?, config.identity_home());
     let limits = limits(&config);
     let workshop =
@@ -231,22 +232,52 @@ pub async fn run(config: NodeConfig) -> Result<()> {
     let verifier: SharedVerifier = Arc::new(Verifier::new(store));
     let stop = CancellationToken::new();
     let listener = Listener::new(&limits, tls);
-    let gateway = Arc::new(Gateway::new(vec![endpoint], &home, verifier, Arc::new(SystemClock), metrics, limits));
-    let stopped = stop.clone();
-    let serving = tokio::spawn(async move { listener.serve(api, gateway, stopped).await });
+    let public: (TcpListener, Arc<dyn Endpoint>) = (api, Arc::clone(&endpoint) as Arc<dyn Endpoint>);
+    let behind = |(socket, vpc)| {
+        let nodes = Arc::clone(&endpoint);
+        (socket, Arc::new(BehindVpcEndpoint::new(nodes, vpc)) as Arc<dyn Endpoint>)
+    };
+    let mut serving = JoinSet::new();
+    for (socket, endpoint) in std::iter::once(public).chain(private.into_iter().map(behind)) {
+        let (clock, verifier) = (Arc::new(SystemClock), Arc::clone(&verifier));
+        let gateway = Gateway::new(vec![endpoint], &home, verifier, clock, metrics.clone(), limits.clone());
+        let (listener, gateway, stopped) = (listener.clone(), Arc::new(gateway), stop.clone());
+        serving.spawn(async move { listener.serve(socket, gateway, stopped).await });
+    }
     tracing::info!(node = %node.name(), "serving");
     let failure = tokio::select! {
         () = termination.requested() => None,
         failure = node.group().stopped() => Some(failure.unwrap_or_default()),
     };
     stop.cancel();
-    let _ = serving.await; // a panic there was logged, and the node stops anyway
+    while serving.join_next().await.is_some() {} // a panic there was logged, and the node stops anyway
     node.shutdown().await;
     close(workshop).await;
     match failure {
         Some(failure) => bail!("the node stopped by itself: {failure}"),
         None => Ok(()),
     }
+}
+
+/// The listeners of the private ways to the node, each with its name and its policy.
+async fn bind_vpc_endpoints(config: &NodeConfig) -> Result<Vec<(TcpListener, VpcEndpoint)>> {
+    let mut bound = Vec::new();
+    for section in &config.vpc_endpoints {
+        let id = &section.vpc_endpoint_id;
+        let policy = match &section.policy_file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file);
+                Some(text.with_context(|| format!("reading {} ([[vpc_endpoints]] {id})", file.display()))?)
+            }
+            None => None,
+        };
+        let endpoint = VpcEndpoint::new(id.clone(), section.vpc_id.clone(), policy)
+            .with_context(|| format!("the policy_file of {id} in [[vpc_endpoints]]"))?;
+        let socket = TcpListener::bind(section.listen).await;
+        let socket = socket.with_context(|| format!("listening on {} ([[vpc_endpoints]] {id})", section.listen))?;
+        bound.push((socket, endpoint));
+    }
+    Ok(bound)
 }
 
 /// Joins the threads for keys; a key that is being made is made to its end.

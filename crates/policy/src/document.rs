@@ -1,13 +1,155 @@
-//! Key policy documents: size, form, and the one that a key gets when none is given.
+//! Policy documents: parsed and compiled once, and the key policy that a key gets when none is given.
+//!
+//! AWS IAM User Guide, "Grammar of the IAM JSON policy language"; AWS KMS Developer Guide, "Key policies in AWS KMS".
+//! Messages of refusals are those of the services where they are public.
 
 use meridian_model::{AccountId, ErrorCode, Partition, ServiceError};
-use serde_json::Value;
+
+use crate::compile::{Strictness, compile, deny_everything};
+use crate::principal_element::{Name, Via};
+use crate::statement::{Asked, Effect, Statement};
 
 /// Largest key policy, in bytes (AWS KMS quota "Key policy document size").
 pub const MAX_BYTES: usize = 32_768;
 
-/// The elements that a policy document may have.
-const MEMBERS: [&str; 3] = ["Version", "Id", "Statement"];
+/// What a policy is attached to. It decides which elements the document has, and how large it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// A KMS key.
+    Key,
+    /// A user, a group or a role; inline, managed, or as a permissions boundary.
+    Identity,
+    /// A role: who may assume it.
+    Trust,
+    /// An endpoint that requests come through.
+    Endpoint,
+    /// A session, when it is made.
+    Session,
+}
+
+impl PolicyKind {
+    /// The largest document, in bytes for a key and otherwise in characters that are not white space. What an identity may
+    /// have besides (2,048 for a user, 5,120 for a group, 6,144 for a managed policy) is for its keeper to count with
+    /// [`policy_size`].
+    ///
+    /// AWS IAM User Guide, "IAM and AWS STS quotas"; AWS PrivateLink Guide, "Quotas".
+    #[must_use]
+    pub const fn size_max(self) -> usize {
+        match self {
+            Self::Key => MAX_BYTES,
+            Self::Identity => 10_240,
+            Self::Trust => 4_096,
+            Self::Endpoint => 20_480,
+            Self::Session => 2_048,
+        }
+    }
+
+    /// Whether statements say whom they are about.
+    pub(crate) const fn has_principals(self) -> bool {
+        matches!(self, Self::Key | Self::Trust | Self::Endpoint)
+    }
+}
+
+/// Characters that are not white space, as the quotas of IAM count them.
+#[must_use]
+pub fn policy_size(document: &str) -> usize {
+    document.chars().filter(|character| !character.is_whitespace()).count()
+}
+
+/// A policy: a document that was parsed and compiled.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    kind: PolicyKind,
+    statements: Box<[Statement]>,
+}
+
+/// What a policy says about a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Denies,
+    /// As what it means the principal.
+    Allows(Via),
+    SaysNothing,
+}
+
+impl Policy {
+    /// Parses a document that somebody sends.
+    ///
+    /// # Errors
+    /// `LimitExceededException` for one that is too long; `MalformedPolicyDocumentException` for one that is no policy, or
+    /// one that would mean something else than it seems to.
+    pub fn parse(document: &str, kind: PolicyKind) -> Result<Self, ServiceError> {
+        check_size(document, kind)?;
+        let statements = compile(document, kind, Strictness::Received)?;
+        Ok(Self { kind, statements })
+    }
+
+    /// Parses a document that was accepted before. One that cannot be read (any more) denies everything.
+    #[must_use]
+    pub fn stored(document: &str, kind: PolicyKind) -> Self {
+        let statements = compile(document, kind, Strictness::Stored).unwrap_or_else(|_| deny_everything());
+        Self { kind, statements }
+    }
+
+    /// What the policy is attached to.
+    #[must_use]
+    pub fn kind(&self) -> PolicyKind {
+        self.kind
+    }
+
+    /// The ARNs of the users, roles and sessions that the policy names, with repetitions.
+    pub fn named_arns(&self) -> impl Iterator<Item = &str> {
+        let names = self.statements.iter().filter_map(|statement| statement.principals.as_ref());
+        names
+            .flat_map(|principals| principals.names())
+            .filter_map(|name| if let Name::Arn(arn) = name { Some(&**arn) } else { None })
+    }
+
+    pub(crate) fn statements(&self) -> &[Statement] {
+        &self.statements
+    }
+
+    /// What the policy says about a request.
+    pub(crate) fn judge(&self, asked: &Asked<'_>) -> Verdict {
+        let mut verdict = Verdict::SaysNothing;
+        for statement in &self.statements {
+            let Ok(via) = statement.check(asked, self.kind) else { continue };
+            match (statement.effect, verdict) {
+                (Effect::Deny, _) => return Verdict::Denies,
+                (Effect::Allow, Verdict::Allows(before)) => verdict = Verdict::Allows(before.max(via)),
+                (Effect::Allow, _) => verdict = Verdict::Allows(via),
+            }
+        }
+        verdict
+    }
+}
+
+fn check_size(document: &str, kind: PolicyKind) -> Result<(), ServiceError> {
+    let max = kind.size_max();
+    let (size, unit) = match kind {
+        PolicyKind::Key => (document.len(), "bytes"),
+        _ => (policy_size(document), "characters"),
+    };
+    if size <= max && document.len() <= DOCUMENT_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("The policy document has {size} {unit}; at most {max} are allowed.");
+    Err(ServiceError::new(ErrorCode::LimitExceeded, message))
+}
+
+/// Longest document that is looked at, white space and all (AWS IAM API Reference, `CreatePolicy`).
+const DOCUMENT_BYTES_MAX: usize = 131_072;
+
+/// The refusal of a policy that names somebody who does not exist or cannot be a principal.
+#[must_use]
+pub fn invalid_principals() -> ServiceError {
+    malformed("Policy contains a statement with one or more invalid principals.")
+}
+
+/// The refusal of a policy document.
+pub(crate) fn malformed(message: impl Into<String>) -> ServiceError {
+    ServiceError::new(ErrorCode::MalformedPolicyDocument, message)
+}
 
 /// The policy of a key that was given none: the account may do everything, and may delegate by IAM policies.
 #[must_use]
@@ -29,96 +171,10 @@ pub fn default_policy(partition: Partition, account: AccountId) -> String {
     )
 }
 
-/// Checks that `policy` is small enough and has the form of a policy document.
+/// Checks a key policy that somebody sends.
 ///
 /// # Errors
-/// `LimitExceededException` for one that is too long, `MalformedPolicyDocumentException` for one of another form.
+/// As [`Policy::parse`].
 pub fn validate(policy: &str) -> Result<(), ServiceError> {
-    if policy.len() > MAX_BYTES {
-        let message = format!("The key policy is {} bytes long; at most {MAX_BYTES} are allowed.", policy.len());
-        return Err(ServiceError::new(ErrorCode::LimitExceeded, message));
-    }
-    let document: Value = serde_json::from_str(policy).map_err(|_| malformed("it is not valid JSON"))?;
-    let Value::Object(members) = &document else { return Err(malformed("it is not a JSON object")) };
-    if let Some(unknown) = members.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
-        return Err(malformed(&format!("it has the unknown element {unknown}")));
-    }
-    if members.get("Version").is_some_and(|version| version != "2012-10-17" && version != "2008-10-17") {
-        return Err(malformed("its Version is neither 2012-10-17 nor 2008-10-17"));
-    }
-    match members.get("Statement") {
-        Some(Value::Array(statements)) if !statements.is_empty() => statements.iter().try_for_each(check_statement),
-        Some(statement @ Value::Object(_)) => check_statement(statement),
-        _ => Err(malformed("it has no Statement")),
-    }
-}
-
-fn check_statement(statement: &Value) -> Result<(), ServiceError> {
-    match statement.get("Effect").and_then(Value::as_str) {
-        Some("Allow" | "Deny") => {}
-        _ => return Err(malformed("a statement has no Effect of Allow or Deny")),
-    }
-    if statement.get("Principal").is_none() && statement.get("NotPrincipal").is_none() {
-        return Err(malformed("a statement has no Principal"));
-    }
-    // Either may be missing: such a statement is accepted and has no effect.
-    for element in ["Action", "NotAction", "Resource", "NotResource"] {
-        if statement.get(element).is_some_and(|value| !is_text_or_texts(value)) {
-            return Err(malformed(&format!("{element} of a statement is neither a string nor a list of strings")));
-        }
-    }
-    if statement.get("Condition").is_some_and(|condition| !condition.is_object()) {
-        return Err(malformed("Condition of a statement is not a JSON object"));
-    }
-    Ok(())
-}
-
-fn is_text_or_texts(value: &Value) -> bool {
-    value.is_string() || value.as_array().is_some_and(|values| values.iter().all(Value::is_string))
-}
-
-fn malformed(reason: &str) -> ServiceError {
-    ServiceError::new(ErrorCode::MalformedPolicyDocument, format!("The policy document is malformed: {reason}."))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_policy_is_valid() {
-        let policy = default_policy(Partition::Aws, "111122223333".parse().expect("12 digits"));
-        validate(&policy).expect("valid");
-        assert!(policy.contains("arn:aws:iam::111122223333:root"));
-    }
-
-    #[test]
-    fn other_forms_are_refused() {
-        for policy in [
-            "",
-            "[]",
-            "{",
-            "{}",
-            r#"{"Statement":[]}"#,
-            r#"{"Statement":[{"Effect":"Maybe","Principal":"*"}]}"#,
-            r#"{"Statement":[{"Effect":"Allow"}]}"#,
-            r#"{"Version":"2013-01-01","Statement":[{"Effect":"Allow","Principal":"*"}]}"#,
-            r#"{"Statements":[{"Effect":"Allow","Principal":"*"}]}"#,
-            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":{}}]}"#,
-            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":[1],"Resource":"*"}]}"#,
-            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Condition":"kms:CallerAccount"}]}"#,
-        ] {
-            assert_eq!(validate(policy).expect_err(policy).code, ErrorCode::MalformedPolicyDocument, "{policy}");
-        }
-    }
-
-    #[test]
-    fn a_policy_may_have_32768_bytes_and_no_more() {
-        let with_id = |length: usize| {
-            let rest = r#"{"Id":"","Statement":{"Effect":"Allow","Principal":"*"}}"#;
-            rest.replacen(r#""""#, &format!(r#""{}""#, "x".repeat(length - rest.len())), 1)
-        };
-        validate(&with_id(MAX_BYTES)).expect("just small enough");
-        assert_eq!(validate(&with_id(MAX_BYTES + 1)).expect_err("too long").code, ErrorCode::LimitExceeded);
-    }
+    Policy::parse(policy, PolicyKind::Key).map(|_| ())
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::RequestContext;
 use crate::principal::{Party, Principal};
+use crate::principal_element::Via;
 
 /// What a grant gives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,13 +46,40 @@ pub enum ContextConstraint {
     Subset(ContextPairs),
 }
 
+/// Why a grant does not apply to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantMismatch {
+    /// It gives other operations.
+    Operation,
+    /// It is for somebody else.
+    Grantee,
+    /// The request does not bring what the grant asks for.
+    Constraints,
+}
+
 impl GrantTerms {
     /// Whether the grant lets `principal` perform `operation`.
     #[must_use]
     pub fn allows(&self, principal: &Principal<'_>, operation: GrantOperation, context: &RequestContext<'_>) -> bool {
-        self.operations.contains(&operation)
-            && self.grantee.includes(principal)
-            && self.constraints.permit(operation, context)
+        self.check(principal, operation, context).is_ok()
+    }
+
+    /// By which of its names the grant lets `principal` perform `operation`: if by its account, the account must let it,
+    /// too.
+    ///
+    /// # Errors
+    /// What keeps the grant from applying.
+    pub fn check(
+        &self,
+        principal: &Principal<'_>,
+        operation: GrantOperation,
+        context: &RequestContext<'_>,
+    ) -> Result<Via, GrantMismatch> {
+        if !self.operations.contains(&operation) {
+            return Err(GrantMismatch::Operation);
+        }
+        let via = self.grantee.via(principal).ok_or(GrantMismatch::Grantee)?;
+        if self.constraints.permit(operation, context) { Ok(via) } else { Err(GrantMismatch::Constraints) }
     }
 
     /// Whether a grantee that may create grants by this one may create `child` (AWS KMS Developer Guide, "Granting
@@ -61,11 +89,11 @@ impl GrantTerms {
         child.operations.is_subset(&self.operations) && self.constraints.are_kept_by(&child.constraints)
     }
 
-    /// Whether `principal` may retire the grant by its own terms. Constraints do not apply to that.
+    /// By which of its names `principal` may retire the grant by its own terms. Constraints do not apply to that.
     #[must_use]
-    pub fn lets_retire(&self, principal: &Principal<'_>) -> bool {
-        let is_retiring = self.retiring.as_ref().is_some_and(|party| party.includes(principal));
-        is_retiring || (self.operations.contains(&GrantOperation::RetireGrant) && self.grantee.includes(principal))
+    pub fn retirable_via(&self, principal: &Principal<'_>) -> Option<Via> {
+        let grantee = self.operations.contains(&GrantOperation::RetireGrant).then_some(&self.grantee);
+        self.retiring.iter().chain(grantee).filter_map(|party| party.via(principal)).max()
     }
 }
 
@@ -137,7 +165,7 @@ pub const fn has_encryption_context(operation: GrantOperation) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::principal::PrincipalArn;
+    use crate::principal::{PrincipalArn, PrincipalKind};
 
     const GRANTEE: &str = "arn:aws:iam::444455556666:role/keyUserRole";
 
@@ -167,7 +195,7 @@ mod tests {
 
     fn grantee() -> Principal<'static> {
         let account = "444455556666".parse().expect("12 digits");
-        Principal { account, arn: GRANTEE, role_arn: None, service: None }
+        Principal { account, arn: GRANTEE, kind: PrincipalKind::User, unique_id: None }
     }
 
     /// AWS KMS Developer Guide, "Using grant constraints", and the note on case in the API Reference.
@@ -204,7 +232,7 @@ mod tests {
         let terms = terms(&operations, constraint("equals Department=IT"));
         let without = RequestContext::default();
         assert!(terms.allows(&grantee(), GrantOperation::DescribeKey, &without));
-        assert!(terms.lets_retire(&grantee()));
+        assert!(terms.retirable_via(&grantee()).is_some());
         assert!(!terms.allows(&grantee(), GrantOperation::Decrypt, &without));
         assert!(!terms.allows(&grantee(), GrantOperation::Encrypt, &without), "not in the grant");
     }
@@ -223,8 +251,7 @@ mod tests {
     #[test]
     fn only_the_grantee_may() {
         let terms = terms(&[GrantOperation::Decrypt], None);
-        let account = "444455556666".parse().expect("12 digits");
-        let other = Principal { account, arn: "arn:aws:iam::444455556666:role/other", role_arn: None, service: None };
+        let other = Principal { arn: "arn:aws:iam::444455556666:role/other", ..grantee() };
         assert!(!terms.allows(&other, GrantOperation::Decrypt, &RequestContext::default()));
     }
 
@@ -262,12 +289,12 @@ mod tests {
     fn who_may_retire_by_the_terms() {
         let retirer = "arn:aws:iam::111122223333:role/adminRole";
         let account = "111122223333".parse().expect("12 digits");
-        let admin = Principal { account, arn: retirer, role_arn: None, service: None };
+        let admin = Principal { account, arn: retirer, ..grantee() };
         let mut terms = terms(&[GrantOperation::Decrypt], None);
         assert!(!terms.lets_retire(&grantee()) && !terms.lets_retire(&admin));
         terms.retiring = PrincipalArn::parse(retirer).map(Party::Principal);
         assert!(!terms.lets_retire(&grantee()) && terms.lets_retire(&admin));
         terms.operations.insert(GrantOperation::RetireGrant);
-        assert!(terms.lets_retire(&grantee()));
+        assert!(terms.retirable_via(&grantee()).is_some());
     }
 }

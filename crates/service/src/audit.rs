@@ -13,7 +13,7 @@ use meridian_model::{AccountId, ErrorCode, KeyArn, Operation, Response, ServiceE
 use uuid::Uuid;
 
 use crate::call::Service;
-use crate::primary_region::RequestOrigin;
+use crate::origin::{Origin, RequestOrigin, VpcEndpoint};
 
 /// What the front door knows about a request besides its content.
 #[derive(Clone, Debug)]
@@ -28,15 +28,29 @@ pub struct CallContext {
     pub user_agent: Option<String>,
     /// How the connection is protected; `None` on plain TCP.
     pub tls: Option<TlsContext>,
+    /// The private way that the request came.
+    pub endpoint: Option<VpcEndpoint>,
 }
 
 impl CallContext {
-    /// What a record in another Region says of the request.
+    /// Where the request came from, as decisions see it.
+    pub(crate) fn view(&self) -> Origin<'_> {
+        Origin {
+            source_ip: self.source_ip,
+            user_agent: self.user_agent.as_deref(),
+            is_secure: self.tls.is_some(),
+            endpoint: self.endpoint.as_ref(),
+        }
+    }
+
+    /// The same, for the leader and for other Regions.
     pub(crate) fn origin(&self) -> RequestOrigin {
         RequestOrigin {
             request_id: self.request_id.clone(),
             source_ip: self.source_ip,
             user_agent: self.user_agent.clone(),
+            is_secure: self.tls.is_some(),
+            endpoint: self.endpoint.clone(),
         }
     }
 }
@@ -110,6 +124,7 @@ impl Service {
             recipient_account: context.caller.account,
             service_event_details: None,
             tls: context.tls.as_ref().map(tls_details),
+            vpc_endpoint_id: context.endpoint.as_ref().map(VpcEndpoint::id),
         };
         self.write_record(&record).await?;
         if outcome.is_ok() {

@@ -20,9 +20,7 @@ use meridian_identity::{
 use meridian_model::entities::id_prefix;
 use meridian_model::{AccountId, EntityKind, EntityName, ErrorCode, Region, ServiceError, Timestamp, UniqueId};
 use meridian_state::RegionState;
-use meridian_state::identities::{
-    AccessKeyRecord, AccessKeyStatus, Entity, RoleRecord, SessionKeyRecord, UserRecord,
-};
+use meridian_state::identities::{AccessKeyRecord, AccessKeyStatus, Entity, RoleRecord, SessionKeyRecord, UserRecord};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -329,9 +327,7 @@ fn session_caller(
     let partition = state.partition();
     let caller = match holder {
         SessionHolder::Root => Caller::root(partition, account, access_key_id),
-        SessionHolder::User { name, .. } => {
-            user_caller(state, state.identities().user(account, &name)?, access_key_id)
-        }
+        SessionHolder::User { name, .. } => user_caller(state, state.identities().user(account, &name)?, access_key_id),
         SessionHolder::Role { name, session_name, .. } => {
             role_caller(state, state.identities().role(account, &name)?, &session_name, access_key_id)
         }
@@ -438,7 +434,7 @@ impl CredentialStore for Service {
 }
 
 /// The user, role or root user `arn`, for whom `service` calls.
-fn represented(state: &RegionState, service: &Caller, arn: &str) -> Option<Caller> {
+pub(crate) fn represented(state: &RegionState, service: &Caller, arn: &str) -> Option<Caller> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let ["arn", _, "iam", "", account, resource] = parts[..] else { return None };
     let account: AccountId = account.parse().ok()?;

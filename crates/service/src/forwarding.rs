@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use meridian_consensus::{ForwardError, ForwardHandler, NodeName};
 use meridian_identity::Caller;
-use meridian_model::{ErrorCode, KeyArn, Operation, Request, Response, ServiceError};
+use meridian_model::{ErrorCode, Operation, Request, Response, ServiceError};
 use meridian_state::UsageRecord;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::call::Service;
-use crate::primary_region::RequestOrigin;
+use crate::origin::RequestOrigin;
+use crate::trace::Trace;
 use crate::writes::{Verdict, outcome_unknown};
 
 /// How long a change waits for a leader before it is refused.
@@ -44,9 +45,9 @@ impl ForwardHandler for Forwarding {
     async fn handle(&self, _from: &NodeName, payload: Bytes) -> Bytes {
         let verdict = match payload.strip_prefix(USAGE_MARK.as_slice()) {
             Some(uses) => self.take_in_usage(uses).await,
-            None => match decode(&payload) {
-                Ok((caller, origin, request)) => self.0.write_here(&caller, &origin, request).await,
-                Err(error) => Verdict::Refused(error, Vec::new()),
+            None => match ForwardedCall::of_bytes(&payload).and_then(|call| call.decode()) {
+                Ok((caller, origin, request)) => self.0.write_here(&caller, &origin, &request).await,
+                Err(error) => Verdict::Refused(error, Trace::default()),
             },
         };
         let bytes = postcard::to_stdvec(&verdict).expect("verdicts hold nothing that postcard cannot encode");
@@ -61,7 +62,7 @@ impl Forwarding {
         }
         match postcard::from_bytes(uses) {
             Ok(uses) => self.0.record_usage(uses).await,
-            Err(error) => Verdict::Refused(unreadable(&error), Vec::new()),
+            Err(error) => Verdict::Refused(unreadable(&error), Trace::default()),
         }
     }
 }
@@ -75,12 +76,28 @@ fn unreadable(error: &postcard::Error) -> ServiceError {
     ServiceError::internal()
 }
 
-fn decode(payload: &[u8]) -> Result<(Caller, RequestOrigin, Request), ServiceError> {
-    let call: ForwardedCall = postcard::from_bytes(payload).map_err(|error| unreadable(&error))?;
-    let target = format!("TrentService.{}", call.operation);
-    let operation = Operation::from_target(&target)
-        .ok_or_else(|| ServiceError::new(ErrorCode::UnknownOperation, "The leader does not know this operation."))?;
-    Ok((call.caller, call.origin, Request::decode(operation, &call.body)?))
+impl ForwardedCall {
+    pub(crate) fn new(caller: &Caller, origin: &RequestOrigin, request: &Request) -> Self {
+        Self {
+            caller: caller.clone(),
+            origin: origin.clone(),
+            operation: request.operation().name().to_owned(),
+            body: request.to_json(),
+        }
+    }
+
+    fn of_bytes(payload: &[u8]) -> Result<Self, ServiceError> {
+        postcard::from_bytes(payload).map_err(|error| unreadable(&error))
+    }
+
+    /// Who asks for what, and whence.
+    pub(crate) fn decode(self) -> Result<(Caller, RequestOrigin, Request), ServiceError> {
+        let operation = Operation::from_name(&self.operation).ok_or_else(|| {
+            ServiceError::new(ErrorCode::UnknownOperation, "The leader does not know this operation.")
+        })?;
+        let request = Request::decode(operation, &self.body)?;
+        Ok((self.caller, self.origin, request))
+    }
 }
 
 impl Service {
@@ -89,34 +106,28 @@ impl Service {
         &self,
         caller: &Caller,
         origin: &RequestOrigin,
-        request: Request,
-        involved: &mut Vec<KeyArn>,
+        request: &Request,
+        trace: &mut Trace,
     ) -> Result<Response, ServiceError> {
         let operation = request.operation();
-        let body = request.to_json();
         let deadline = Instant::now() + LEADER_DEADLINE;
-        let mut request = Some(request);
         loop {
             let mut leadership = self.group().leadership();
             let leader = *leadership.borrow_and_update();
             let verdict = if leader.am_leader {
-                let request = match request.take() {
-                    Some(request) => request,
-                    None => Request::decode(operation, &body)?,
-                };
                 self.write_here(caller, origin, request).await
             } else {
-                self.forward(caller, origin, operation, &body).await?
+                self.forward(caller, origin, request).await?
             };
             match verdict {
                 Verdict::Done(written) => {
-                    *involved = written.involved;
+                    *trace = written.trace;
                     let visible = self.group().wait_applied(written.log_index, deadline).await;
                     visible.map_err(|_| outcome_unknown())?;
                     return Response::decode(operation, &written.body);
                 }
-                Verdict::Refused(error, keys) => {
-                    *involved = keys;
+                Verdict::Refused(error, refused) => {
+                    *trace = refused;
                     return Err(error);
                 }
                 // Nothing was changed: try again as soon as the leadership has moved.
@@ -129,15 +140,9 @@ impl Service {
         &self,
         caller: &Caller,
         origin: &RequestOrigin,
-        operation: Operation,
-        body: &[u8],
+        request: &Request,
     ) -> Result<Verdict, ServiceError> {
-        let call = ForwardedCall {
-            caller: caller.clone(),
-            origin: origin.clone(),
-            operation: operation.name().to_owned(),
-            body: body.to_vec(),
-        };
+        let call = ForwardedCall::new(caller, origin, request);
         self.send_to_leader(postcard::to_stdvec(&call).expect("calls hold nothing that postcard cannot encode")).await
     }
 

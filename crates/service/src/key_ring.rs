@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use lru::LruCache;
 use meridian_crypto::{
     DomainKey, DomainKeyId, GrantTokenKey, ImportParameters, ImportToken, KeyMaterial, MaterialBinding, MaterialCipher,
-    PreparedKey, RootKey, SealedMaterial, SealedSecret, SecretBytes, SecretPlace, WrappedDomainKey, WrappingKey, random,
+    PreparedKey, RootKey, SealedMaterial, SealedSecret, SecretBytes, SecretPlace, WrappedDomainKey, WrappingKey,
+    random,
 };
 use meridian_model::{AccountId, ErrorCode, KeyArn, KeyId, KeyMaterialId, Region, ServiceError, Timestamp};
 use meridian_policy::Allowed;

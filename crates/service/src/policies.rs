@@ -5,7 +5,9 @@ use meridian_model::shapes::{
     PutKeyPolicyResponse,
 };
 use meridian_model::{ErrorCode, Response, ServiceError};
-use meridian_policy::{action, document};
+use meridian_policy::{Policy, PolicyKind, action, document};
+use std::sync::Arc;
+
 use meridian_state::{KeyRecord, Op, RegionState};
 
 use crate::access::{Access, Forms};
@@ -23,11 +25,14 @@ pub(crate) fn read(access: &mut Access<'_>, request: &GetKeyPolicyRequest) -> Re
 }
 
 /// `PutKeyPolicy`
-pub(crate) fn put(access: &mut Access<'_>, request: PutKeyPolicyRequest) -> Result<Plan, ServiceError> {
+pub(crate) fn put(access: &mut Access<'_>, request: &PutKeyPolicyRequest) -> Result<Plan, ServiceError> {
     let (key, _) = access.key::<action::PutKeyPolicy>(&request.key_id, Forms::Key)?;
     check_name(request.policy_name.as_deref())?;
-    document::validate(&request.policy)?;
-    let op = Op::PutKeyPolicy { key_id: key.key_id, policy: request.policy };
+    let policy = Policy::parse(&request.policy, PolicyKind::Key)?;
+    if request.bypass_policy_lockout_safety_check != Some(true) {
+        access.check_lockout_of(&key, &policy)?;
+    }
+    let op = Op::PutKeyPolicy { key_id: key.key_id, policy: request.policy.clone() };
     Ok(Plan::new(op, |_, _| PutKeyPolicyResponse {}))
 }
 
@@ -36,6 +41,19 @@ pub(crate) fn list(access: &mut Access<'_>, request: &ListKeyPoliciesRequest) ->
     access.key::<action::ListKeyPolicies>(&request.key_id, Forms::Key)?;
     let policy_names = vec![POLICY_NAME.to_owned()];
     Ok(ListKeyPoliciesResponse { policy_names, next_marker: None, truncated: false }.into())
+}
+
+/// The compiled policy of a request, if it brings one.
+///
+/// # Errors
+/// `MalformedPolicyDocumentException`, `LimitExceededException`.
+pub(crate) fn parse(policy: Option<&str>) -> Result<Option<Policy>, ServiceError> {
+    policy.map(|text| Policy::parse(text, PolicyKind::Key)).transpose()
+}
+
+/// The policy of a key, ready for decisions.
+pub(crate) fn compiled(state: &RegionState, key: &KeyRecord) -> Arc<Policy> {
+    Arc::new(Policy::stored(&policy_of(state, key), PolicyKind::Key))
 }
 
 /// The policy of a key: what it was given, or the default.

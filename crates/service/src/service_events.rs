@@ -108,6 +108,7 @@ impl Service {
             recipient_account: account,
             service_event_details: event.details.as_ref(),
             tls: None,
+            vpc_endpoint_id: None,
         };
         self.write_record(&record).await
     }

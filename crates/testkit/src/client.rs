@@ -94,7 +94,7 @@ enum Target {
     Region(Arc<RegionEndpoint>),
 }
 
-/// Calls the service as the root user of one account. Cheap to clone.
+/// Calls the service as one caller, the root user of an account unless told otherwise. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
     target: Target,
@@ -116,21 +116,34 @@ impl Client {
         Self { target: self.target.clone(), caller: root(account) }
     }
 
+    /// The same, as `caller`.
+    #[must_use]
+    pub fn with_caller(&self, caller: &Arc<Caller>) -> Self {
+        Self { target: self.target.clone(), caller: Arc::clone(caller) }
+    }
+
     /// Sends `request` once and waits for its answer.
     ///
     /// # Errors
     /// What a client is told.
     pub async fn call<C: Call>(&self, request: C) -> Result<C::Answer, ServiceError> {
-        let request: Request = request.into();
+        let response = self.send(request.into()).await?;
+        Ok(C::answer(response).expect("an operation gives its own answer"))
+    }
+
+    /// As [`Client::call`], for a request of any operation.
+    ///
+    /// # Errors
+    /// What a client is told.
+    pub async fn send(&self, request: Request) -> Result<Response, ServiceError> {
         let operation = request.operation();
-        let response = match &self.target {
-            Target::Node(service) => service.call(self.node_context(), request).await?,
+        match &self.target {
+            Target::Node(service) => service.call(self.node_context(), request).await,
             Target::Region(endpoint) => {
                 let body = endpoint.call(self.context(), request).await?;
-                Response::decode(operation, &body)?
+                Response::decode(operation, &body)
             }
-        };
-        Ok(C::answer(response).expect("an operation gives its own answer"))
+        }
     }
 
     /// A new key with the description `description`.
@@ -235,6 +248,7 @@ impl Client {
             source_ip: LOOPBACK,
             user_agent: Some(USER_AGENT.to_owned()),
             tls: None,
+            endpoint: None,
         }
     }
 
