@@ -230,3 +230,148 @@ fn is_same_in_any_case(one: &str, other: &str) -> bool {
     let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<String>();
     one.eq_ignore_ascii_case(other) || (!(one.is_ascii() && other.is_ascii()) && lower(one) == lower(other))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::{ConditionContext, ContextValue};
+
+    /// One key with these values; no values is no key.
+    struct Only<'a>(&'a [&'a str]);
+
+    impl ConditionContext for Only<'_> {
+        fn value(&self, key: &ContextKey) -> Option<ContextValue<'_>> {
+            if key.name() != "test:key" {
+                return None;
+            }
+            match self.0 {
+                [] => None,
+                [value] => Some(ContextValue::one(*value)),
+                values => Some(ContextValue::Many(values.iter().map(|value| (*value).into()).collect())),
+            }
+        }
+    }
+
+    fn parse(operator: &str, values: &[&str]) -> Result<Condition, ConditionFault> {
+        let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+        Condition::parse(operator, ContextKey::parse("test:Key").expect("a key"), &values, true)
+    }
+
+    fn holds(operator: &str, values: &[&str], request: &[&str]) -> bool {
+        let context = Only(request);
+        parse(operator, values).expect(operator).holds(&Lookup { context: &context, by_key_policy: false })
+    }
+
+    /// AWS IAM User Guide, "IAM JSON policy elements: Condition operators".
+    #[test]
+    fn operators() {
+        for (operator, policy, request, expected) in [
+            ("StringEquals", "a", "a", true),
+            ("StringEquals", "a", "A", false),
+            ("StringEquals", "a*", "ab", false),
+            ("StringEquals", "", "", true),
+            ("StringNotEquals", "a", "b", true),
+            ("StringNotEquals", "a", "a", false),
+            ("StringEqualsIgnoreCase", "aÄ", "Aä", true),
+            ("StringEqualsIgnoreCase", "a", "b", false),
+            ("StringNotEqualsIgnoreCase", "a", "A", false),
+            ("StringLike", "a?c*", "abcd", true),
+            ("StringLike", "a?c*", "Abcd", false),
+            ("StringNotLike", "a*", "abc", false),
+            ("ArnEquals", "arn:aws:s3:::*", "arn:aws:s3:::bucket/x", true),
+            ("ArnLike", "arn:aws:*:us-*::x", "arn:aws:s3:us-west-2::x", true),
+            ("ArnLike", "arn:aws:*:x", "arn:aws:s3:us-west-2::x", false),
+            ("ArnNotEquals", "arn:aws:s3:::a", "arn:aws:s3:::b", true),
+            ("ArnNotLike", "arn:aws:s3:::*", "arn:aws:s3:::b", false),
+            ("NumericEquals", "10", "10.0", true),
+            ("NumericNotEquals", "10", "10.0", false),
+            ("NumericLessThan", "21", "21", false),
+            ("NumericLessThanEquals", "21", "21", true),
+            ("NumericLessThanEquals", "1546257599.0", "1546257600", false),
+            ("NumericGreaterThan", "9", "10", true),
+            ("NumericGreaterThanEquals", "9", "8", false),
+            ("NumericLessThan", "9", "many", false),
+            ("DateEquals", "2018-12-31T11:59:59Z", "1546257599", true),
+            ("DateNotEquals", "2018-12-31T11:59:59Z", "1546257599", false),
+            ("DateLessThan", "2027-01-01", "2026-11-25T19:30:00Z", true),
+            ("DateLessThanEquals", "1546257599", "2018-12-31T11:59:59Z", true),
+            ("DateGreaterThan", "2027-01-01T00:00:00+01:00", "2026-12-31T23:30:00Z", true),
+            ("DateGreaterThanEquals", "2027-01-01", "2026-12-31T23:59:59Z", false),
+            ("Bool", "true", "true", true),
+            ("Bool", "True", "true", true),
+            ("Bool", "false", "true", false),
+            ("BinaryEquals", "QUJD", "QUJD", true),
+            ("BinaryEquals", "QUJD", "QUJE", false),
+            ("IpAddress", "192.0.2.0/24", "192.0.2.9", true),
+            ("IpAddress", "192.0.2.0/24", "192.0.3.9", false),
+            ("IpAddress", "192.0.2.0/24", "nowhere", false),
+            ("NotIpAddress", "192.0.2.0/24", "192.0.3.9", true),
+            ("NotIpAddress", "2001:db8::/32", "2001:db8::1", false),
+        ] {
+            assert_eq!(holds(operator, &[policy], &[request]), expected, "{operator} {policy} / {request}");
+        }
+    }
+
+    /// AWS IAM User Guide, "Evaluation logic for multiple context keys or values" and "Set operators for multivalued
+    /// context keys".
+    #[test]
+    fn absence_lists_and_sets() {
+        let (policy, none, one, other, both): (&[&str], &[&str], &[&str], &[&str], &[&str]) =
+            (&["a", "b"], &[], &["a"], &["x"], &["a", "x"]);
+        for (operator, of_none, of_one, of_other, of_both) in [
+            ("StringEquals", false, true, false, true),
+            ("StringEqualsIfExists", true, true, false, true),
+            ("StringNotEquals", true, false, true, false),
+            ("StringNotEqualsIfExists", true, false, true, false),
+            ("ForAllValues:StringEquals", true, true, false, false),
+            ("ForAnyValue:StringEquals", false, true, false, true),
+            ("ForAnyValue:StringEqualsIfExists", true, true, false, true),
+            ("ForAllValues:StringNotEquals", true, false, true, false),
+            ("ForAnyValue:StringNotEquals", false, false, true, true),
+        ] {
+            for (request, expected) in [(none, of_none), (one, of_one), (other, of_other), (both, of_both)] {
+                assert_eq!(holds(operator, policy, request), expected, "{operator} / {request:?}");
+            }
+        }
+        assert!(holds("ForAllValues:StringLike", &["a*", "x"], &["ab", "ac", "x"]));
+        for (value, of_none, of_one) in [("true", true, false), ("false", false, true)] {
+            assert_eq!((holds("Null", &[value], none), holds("Null", &[value], one)), (of_none, of_one), "{value}");
+        }
+        assert!(!holds("StringEquals", &[], one) && holds("StringNotEquals", &[], one), "no values at all");
+    }
+
+    #[test]
+    fn what_is_no_condition() {
+        for operator in
+            ["", "Equals", "stringequals", "StringEqualsIfExistsIfExists", "NullIfExists", "ForSome:StringEquals"]
+        {
+            assert_eq!(parse(operator, &["true"]).err(), Some(ConditionFault::UnknownOperator), "{operator}");
+        }
+        for (operator, value) in [
+            ("NumericEquals", "ten"),
+            ("NumericLessThan", "${aws:username}"),
+            ("DateLessThan", "tomorrow"),
+            ("IpAddress", "192.0.2.0/33"),
+            ("BinaryEquals", "not base64"),
+            ("ArnLike", "bucket"),
+            ("Null", "maybe"),
+        ] {
+            assert_eq!(parse(operator, &[value]).err(), Some(ConditionFault::InvalidValue), "{operator} {value}");
+        }
+    }
+
+    /// AWS KMS Developer Guide, "Condition keys for attested platforms": the examples write registers with `0x`.
+    #[test]
+    fn registers_of_attestation_documents_may_be_written_with_a_prefix() {
+        struct Document;
+        impl ConditionContext for Document {
+            fn value(&self, key: &ContextKey) -> Option<ContextValue<'_>> {
+                (key.attribute() == Some("PCR1")).then(|| ContextValue::one("0ab1"))
+            }
+        }
+        let key = ContextKey::parse("kms:RecipientAttestation:PCR1").expect("a key");
+        let condition =
+            Condition::parse("StringEqualsIgnoreCase", key, &["0x0AB1".to_owned()], true).expect("a condition");
+        assert!(condition.holds(&Lookup { context: &Document, by_key_policy: true }));
+    }
+}

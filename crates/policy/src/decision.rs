@@ -16,6 +16,8 @@ mod denial;
 mod explain;
 mod grants;
 mod keys;
+#[cfg(test)]
+mod tests;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -202,6 +204,7 @@ impl Inquiry<'_> {
             None => true,
         };
         findings.identity |= self.principal.is_root();
+        findings.identity &= self.principal.service().is_none();
         // A federated user may only what was passed; everybody else is not bound when nothing was.
         let is_federated = matches!(self.principal.kind, PrincipalKind::FederatedUser { .. });
         findings.session |= self.policies.session.is_empty() && !is_federated;
@@ -271,9 +274,7 @@ impl Findings {
     fn permit(&self, rule: Rule<'_>, principal: &Principal<'_>) -> bool {
         match rule {
             Rule::ByGrant { .. } => false,
-            Rule::ByIdentity { owner } => {
-                principal.service().is_none() && principal.account == owner && self.account_permits()
-            }
+            Rule::ByIdentity { owner } => !is_foreign(principal, owner) && self.account_permits(),
             Rule::ByResource { owner, crosses_accounts, .. } => match self.resource {
                 None => false,
                 Some(_) if is_foreign(principal, owner) => crosses_accounts && self.account_permits(),

@@ -178,3 +178,205 @@ pub fn default_policy(partition: Partition, account: AccountId) -> String {
 pub fn validate(policy: &str) -> Result<(), ServiceError> {
     Policy::parse(policy, PolicyKind::Key).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(document: &str, kind: PolicyKind) -> String {
+        let error = Policy::parse(document, kind).expect_err(document);
+        assert_eq!(error.code, ErrorCode::MalformedPolicyDocument, "{document}");
+        error.message
+    }
+
+    /// A document with the one statement `{"Effect":"Allow", ...}`.
+    fn with(rest: &str) -> String {
+        format!(r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow",{rest}}}}}"#)
+    }
+
+    #[test]
+    fn the_default_policy_is_valid() {
+        let policy = default_policy(Partition::Aws, "111122223333".parse().expect("12 digits"));
+        let parsed = Policy::parse(&policy, PolicyKind::Key).expect("valid");
+        assert_eq!(parsed.statements().len(), 1);
+        assert!(policy.contains("arn:aws:iam::111122223333:root"));
+    }
+
+    /// Every form that the AWS KMS Developer Guide shows.
+    #[test]
+    fn forms_of_key_policies() {
+        for document in [
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*"}]}"#.to_owned(),
+            r#"{"Version":"2008-10-17","Id":"x","Statement":{"Sid":"a b","Effect":"Deny","Principal":{"AWS":"*"}}}"#.to_owned(),
+            with(r#""Principal":{"AWS":["111122223333","arn:aws:iam::444455556666:role/a"]},"Action":["kms:*"],"Resource":["*"]"#),
+            with(r#""NotPrincipal":{"Service":"s3.amazonaws.com"},"NotAction":"kms:Get*","NotResource":"x""#),
+            with(r#""Principal":"*","Action":"kms:Encrypt","Resource":"*","Condition":{"Bool":{"kms:MultiRegion":true}}"#),
+            with(r#""Principal":"*","Action":"kms:Encrypt","Resource":"*","Condition":{"Bool":{"kms:MultiRegion":"true"},
+                "NumericLessThan":{"kms:RotationPeriodInDays":[90,"365"]}}"#),
+            r#"{"Statement":[{"Sid":"same","Effect":"Allow","Principal":"*"},{"Sid":"same","Effect":"Deny","Principal":"*"}]}"#
+                .to_owned(),
+        ] {
+            Policy::parse(&document, PolicyKind::Key).unwrap_or_else(|error| panic!("{error}: {document}"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_policy() {
+        let syntax = "Syntax errors in policy.";
+        for document in [
+            "",
+            "[]",
+            "{",
+            "{}",
+            r#"{"Statement":[]}"#,
+            r#"{"Statement":["Allow"]}"#,
+            r#"{"Statement":[{"Effect":"Maybe","Principal":"*"}]}"#,
+            r#"{"Statement":[{"Effect":"Allow"}]}"#,
+            r#"{"Statement":[{"Principal":"*"}]}"#,
+            r#"{"Version":"2013-01-01","Statement":[{"Effect":"Allow","Principal":"*"}]}"#,
+            r#"{"Id":1,"Statement":[{"Effect":"Allow","Principal":"*"}]}"#,
+            r#"{"Statements":[{"Effect":"Allow","Principal":"*"}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Sid":1}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Principals":"*"}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","NotPrincipal":"*"}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Effect":"Deny","Principal":"*"}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:*","NotAction":"kms:*"}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":{}}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":[1],"Resource":"*"}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Condition":"kms:CallerAccount"}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Condition":{"Bool":[]}}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Condition":{"Bool":{"kms:MultiRegion":null}}}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Principal":["*"]}]}"#,
+            // The trailing comma of an example of the guide.
+            r#"{"Statement":[{"Effect":"Allow","Principal":"*"},]}"#,
+        ] {
+            assert_eq!(refused(document, PolicyKind::Key), syntax, "{document}");
+        }
+    }
+
+    #[test]
+    fn messages_of_refusals() {
+        let statement = r#""Action":"kms:*","Resource":"*""#;
+        let invalid = "Policy contains a statement with one or more invalid principals.";
+        let vendor = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.";
+        let group = r#""Principal":{"AWS":"arn:aws:iam::111122223333:group/g"}"#;
+        for (kind, document, message) in [
+            (PolicyKind::Key, with(&format!("{group},{statement}")), invalid),
+            (PolicyKind::Key, with(r#""Principal":{"Service":"nobody"}"#), invalid),
+            (PolicyKind::Key, with(r#""Principal":"111122223333""#), invalid),
+            (PolicyKind::Key, with(r#""Principal":"*","Action":"Encrypt""#), vendor),
+            (PolicyKind::Key, with(r#""Principal":"*","Condition":{"StringEquals":{"CallerAccount":"1"}}"#), vendor),
+            (
+                PolicyKind::Key,
+                with(r#""Principal":"*","Condition":{"StringIs":{"kms:CallerAccount":"1"}}"#),
+                "Invalid Condition type : StringIs.",
+            ),
+            (
+                PolicyKind::Key,
+                with(r#""Principal":"*","Condition":{"IpAddress":{"aws:SourceIp":"corp"}}"#),
+                "Invalid value for the condition operator IpAddress.",
+            ),
+            (
+                PolicyKind::Identity,
+                with(&format!(r#""Principal":"*",{statement}"#)),
+                "Policy document should not specify a principal.",
+            ),
+            (PolicyKind::Identity, with(r#""Action":"kms:*""#), "Policy statement must contain resources."),
+            (PolicyKind::Identity, with(r#""Resource":"*""#), "Policy statement must contain actions."),
+            (
+                PolicyKind::Identity,
+                with(r#""Action":"kms:a:b","Resource":"*""#),
+                "Actions/Condition can contain only one colon.",
+            ),
+            (PolicyKind::Identity, with(r#""Action":"k_s:a","Resource":"*""#), "Vendor k_s is not valid"),
+            (
+                PolicyKind::Identity,
+                with(r#""Action":"kms:*","Resource":"alias/a""#),
+                r#"Resource alias/a must be in ARN format or "*"."#,
+            ),
+            (
+                PolicyKind::Identity,
+                with(&format!(r#""Sid":"a b",{statement}"#)),
+                "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*",
+            ),
+            (
+                PolicyKind::Identity,
+                format!(
+                    r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"a","Effect":"Allow",{statement}}},
+                {{"Sid":"a","Effect":"Deny",{statement}}}]}}"#
+                ),
+                "Statement IDs (SID) in a single policy must be unique.",
+            ),
+            (
+                PolicyKind::Identity,
+                with(statement).replace("2012", "2008"),
+                "Policy document must be version 2012-10-17 or greater.",
+            ),
+            (PolicyKind::Trust, with(r#""Action":"sts:AssumeRole""#), "Missing required field Principal"),
+            (
+                PolicyKind::Trust,
+                with(r#""Principal":"*","Action":"sts:AssumeRole","Resource":"*""#),
+                "Has prohibited field Resource",
+            ),
+            (
+                PolicyKind::Trust,
+                with(r#""Principal":"*","Action":"kms:*""#),
+                "AssumeRole policy may only specify STS AssumeRole actions.",
+            ),
+            (
+                PolicyKind::Trust,
+                with(&format!(r#"{group},"Action":"sts:AssumeRole""#)),
+                r#"Invalid principal in policy: "AWS":"arn:aws:iam::111122223333:group/g""#,
+            ),
+            (PolicyKind::Endpoint, with(statement), "Syntax errors in policy."),
+        ] {
+            assert_eq!(refused(&document, kind), message, "{document}");
+        }
+    }
+
+    /// AWS KMS Developer Guide, "kms:EncryptionContext:context-key".
+    #[test]
+    fn conditions_that_mean_more_than_they_say() {
+        let with_condition = |key: &str| {
+            with(&format!(
+                r#""Principal":"*","Action":"kms:*","Resource":"*","Condition":{{"ForAllValues:StringEquals":{{"{key}":"x"}}}}"#
+            ))
+        };
+        let context = "OverlyPermissiveCondition:EncryptionContext: Using the ForAllValues set operator with a single-valued \
+            condition key matches requests without the specified encryption context or with an unspecified encryption \
+            context. To fix, remove ForAllValues.";
+        let tag = "OverlyPermissiveCondition: Using the ForAllValues set operator with a single-valued condition key \
+            matches requests without the specified tag or with an unspecified tag. To fix, remove ForAllValues.";
+        for (key, message) in [("kms:EncryptionContext:Department", context), ("aws:requestTag/x", tag)] {
+            assert_eq!(refused(&with_condition(key), PolicyKind::Key), message);
+            assert_eq!(Policy::stored(&with_condition(key), PolicyKind::Key).statements()[0].effect, Effect::Allow);
+        }
+        Policy::parse(&with_condition("kms:EncryptionContextKeys"), PolicyKind::Key)
+            .expect("a key with several values");
+        Policy::parse(&with_condition("aws:TagKeys"), PolicyKind::Key).expect("a key with several values");
+    }
+
+    #[test]
+    fn sizes() {
+        let rest = r#"{"Id":"","Statement":{"Effect":"Allow","Principal":"*"}}"#;
+        let with_id = |length: usize| rest.replacen(r#""""#, &format!(r#""{}""#, "x".repeat(length - rest.len())), 1);
+        Policy::parse(&with_id(32_768), PolicyKind::Key).expect("just small enough");
+        let error = Policy::parse(&with_id(32_769), PolicyKind::Key).expect_err("too long");
+        assert_eq!(error.code, ErrorCode::LimitExceeded);
+        let spacious = with(r#""Action":"kms:*","Resource":"*""#) + &" ".repeat(20_000);
+        Policy::parse(&spacious, PolicyKind::Session).expect("white space does not count");
+        let error = Policy::parse(&(spacious + &" ".repeat(120_000)), PolicyKind::Session).expect_err("within bounds");
+        assert_eq!(error.code, ErrorCode::LimitExceeded);
+        assert_eq!(policy_size(" { \n\t\"ä\" : 1 } "), 7);
+    }
+
+    #[test]
+    fn who_is_named() {
+        let document = with(
+            r#""Principal":{"AWS":["arn:aws:iam::111122223333:role/a","111122223333","*"],
+            "Service":"s3.amazonaws.com"}"#,
+        );
+        let policy = Policy::parse(&document, PolicyKind::Key).expect("a policy");
+        assert_eq!(policy.named_arns().collect::<Vec<_>>(), ["arn:aws:iam::111122223333:role/a"]);
+    }
+}

@@ -299,7 +299,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use meridian_model::{KeySpec, KeyState, KeyUsageType, OriginType, Partition};
-    use meridian_policy::{Principal, RequestContext, action, authorize};
+    use meridian_policy::{Principal, PrincipalKind, RequestContext, action, authorize};
     use meridian_state::command::CreateKey;
     use meridian_state::{Command, Op, apply};
 
@@ -360,7 +360,8 @@ mod tests {
         fn key(&self, index: usize) -> (&Arc<KeyRecord>, Allowed<action::Sign>) {
             let key = self.state.key(self.keys[index]).expect("created");
             let arn = "arn:aws:iam::111122223333:root";
-            let principal = Principal { account: key.account, arn, role_arn: None, service: None };
+            let kind = PrincipalKind::Root;
+            let principal = Principal { account: key.account, arn, kind, unique_id: None };
             let context = RequestContext::default();
             (key, authorize(&principal, self.state.key_arn(key), &context, []).expect("the owner"))
         }
