@@ -18,9 +18,9 @@ use meridian_identity::{
     AccessKey, Caller, CallerKind, CallerSource, Claimed, CredentialFault, CredentialStore, SecretAccessKey, Session,
 };
 use meridian_model::entities::id_prefix;
-use meridian_model::{AccountId, EntityKind, EntityName, ErrorCode, Region, ServiceError, Timestamp, UniqueId};
+use meridian_model::{AccountId, EntityName, ErrorCode, Region, ServiceError, Timestamp, UniqueId};
 use meridian_state::RegionState;
-use meridian_state::identities::{AccessKeyRecord, AccessKeyStatus, Entity, RoleRecord, SessionKeyRecord, UserRecord};
+use meridian_state::identities::{AccessKeyRecord, AccessKeyStatus, RoleRecord, SessionKeyRecord, UserRecord};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -385,34 +385,45 @@ impl Service {
     /// Issues temporary credentials. Whether they may be issued was decided before.
     ///
     /// # Errors
-    /// `PackedPolicyTooLarge` if the token cannot carry them.
+    /// `PackedPolicyTooLarge` if no token can carry them.
     pub fn issue_session(&self, grant: SessionGrant) -> Result<TemporaryCredentials, ServiceError> {
         let state = self.state();
-        let row = state.identities().sealing_session_key(grant.session.issued_at).ok_or_else(|| {
+        Lookup { state: &state, ring: self.ring()?, cache: self.credentials(), now: self.now() }.issue(grant)
+    }
+}
+
+impl Lookup<'_> {
+    fn issue(&self, grant: SessionGrant) -> Result<TemporaryCredentials, ServiceError> {
+        let row = self.state.identities().sealing_session_key(self.now).ok_or_else(|| {
             let message = "This Region has no key for session tokens yet. Try the request again.";
             ServiceError::new(ErrorCode::IamServiceFailure, message)
         })?;
-        let session_key = self.credentials().session_key(self.ring()?, &state, row)?;
-        let random = log_internal("drawing temporary credentials");
-        let access_key_id = identity_secret::generate_id(id_prefix::TEMPORARY_ACCESS_KEY).map_err(random)?;
+        let session_key = self.cache.session_key(self.ring, self.state, row)?;
+        let access_key_id = identity_secret::generate_id(id_prefix::TEMPORARY_ACCESS_KEY);
+        let access_key_id = access_key_id.map_err(log_internal("drawing temporary credentials"))?;
         let secret = identity_secret::generate_secret_access_key();
-        let secret = secret.map_err(log_internal("drawing temporary credentials"))?;
-        let secret = secret_text(&secret).map_err(|_| ServiceError::internal())?;
-        let expires_at = grant.session.expires_at;
+        let secret = secret_text(&secret.map_err(log_internal("drawing temporary credentials"))?);
+        let secret = secret.map_err(|_| ServiceError::internal())?;
         let SessionGrant { account, holder, session } = grant;
+        let expires_at = session.expires_at;
         let payload = Payload { access_key_id: &access_key_id, secret: secret.expose(), account, holder, session };
-        let payload = Zeroizing::new(postcard::to_stdvec(&payload).map_err(log_internal("encoding a session token"))?);
+        let payload = postcard::to_stdvec(&payload).map_err(log_internal("encoding a session token"))?;
+        let payload = Zeroizing::new(payload);
         let packed_percent = percent(payload.len());
-        let token = session_key.seal(&payload).map_err(|error| match error {
-            SealTokenError::TooLong(len) => {
-                let used = percent(len);
-                let message = format!("Packed size of session policies and tags consumes {used}% of allotted space.");
-                ServiceError::new(ErrorCode::StsPackedPolicyTooLarge, message)
-            }
-            SealTokenError::Random(error) => log_internal("sealing a session token")(error),
-        })?;
+        let token = session_key.seal(&payload).map_err(not_sealed)?;
         let session_token = STANDARD.encode(token);
         Ok(TemporaryCredentials { access_key_id, secret, session_token, expires_at, packed_percent })
+    }
+}
+
+fn not_sealed(error: SealTokenError) -> ServiceError {
+    match error {
+        SealTokenError::TooLong(len) => {
+            let used = percent(len);
+            let message = format!("Packed size of session policies and tags consumes {used}% of allotted space.");
+            ServiceError::new(ErrorCode::StsPackedPolicyTooLarge, message)
+        }
+        SealTokenError::Random(error) => log_internal("sealing a session token")(error),
     }
 }
 
@@ -443,11 +454,11 @@ pub(crate) fn represented(state: &RegionState, service: &Caller, arn: &str) -> O
         return Some(Caller::root(state.partition(), account, key)).filter(|caller| caller.arn == arn);
     }
     let name: EntityName = resource.rsplit('/').next()?.parse().ok()?;
-    let kind = if resource.starts_with("user/") { EntityKind::User } else { EntityKind::Role };
-    let Entity { account, name, .. } = Entity { account, kind, name };
-    let caller = match kind {
-        EntityKind::User => user_caller(state, state.identities().user(account, &name)?, key),
-        _ => role_caller(state, state.identities().role(account, &name)?, service_session_name(service), key),
+    let identities = state.identities();
+    let caller = if resource.starts_with("user/") {
+        user_caller(state, identities.user(account, &name)?, key)
+    } else {
+        role_caller(state, identities.role(account, &name)?, service_session_name(service), key)
     };
     (caller.entity_arn() == arn).then_some(caller)
 }
@@ -455,4 +466,322 @@ pub(crate) fn represented(state: &RegionState, service: &Caller, arn: &str) -> O
 /// The name of the session of a role in which a service carries out its requests.
 fn service_session_name(service: &Caller) -> &str {
     service.arn.split('.').next().unwrap_or(&service.arn)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
+
+    use meridian_crypto::RootKey;
+    use meridian_model::{AccessKeyId, EntityKind, Partition};
+    use meridian_state::identities::{Entity, IdentityChange};
+    use meridian_state::identities::change::{NewAccessKey, NewRole, NewSessionKey, NewUser};
+    use meridian_state::{Command, Op, apply};
+
+    use super::*;
+
+    const KEY: &str = "AKIA0000000000000001";
+
+    /// A Region with the user alice and the role reader.
+    struct Fixture {
+        ring: KeyRing,
+        state: RegionState,
+        cache: CredentialCache,
+        now: Timestamp,
+    }
+
+    fn account() -> AccountId {
+        "111122223333".parse().expect("valid")
+    }
+
+    fn region() -> Region {
+        "us-east-1".parse().expect("valid")
+    }
+
+    fn name(text: &str) -> EntityName {
+        text.parse().expect("valid")
+    }
+
+    fn id(prefix: &str, number: u8) -> UniqueId {
+        format!("{prefix}{number:017}").parse().expect("valid")
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let ring = KeyRing::new(RootKey::generate().expect("random"), region());
+            let (state, now) = (RegionState::new(region(), Partition::Aws), Timestamp::from_millis(1_700_000_000_000));
+            let mut fixture = Self { ring, state, cache: CredentialCache::new(), now };
+            let wrapped = fixture.ring.new_domain_key(now).expect("random");
+            fixture.run(Op::AddDomainKey(wrapped));
+            fixture.change(IdentityChange::SetRegions { home: region(), regions: BTreeSet::from([region()]) });
+            fixture.create_alice(1);
+            fixture.create_reader(1);
+            fixture.add_session_key();
+            fixture
+        }
+
+        fn run(&mut self, op: Op) {
+            apply(&mut self.state, &Command { at: self.now, op }).outcome.expect("accepted");
+        }
+
+        fn change(&mut self, change: IdentityChange) {
+            self.run(Op::Identity(Box::new(change)));
+        }
+
+        fn create_alice(&mut self, number: u8) {
+            let path = "/team/".parse().expect("valid");
+            let (account, name, id) = (account(), name("alice"), id("AIDA", number));
+            let user = NewUser { account, name, path, id, tags: BTreeMap::new(), boundary: None };
+            self.change(IdentityChange::CreateUser(user));
+        }
+
+        fn create_reader(&mut self, number: u8) {
+            self.change(IdentityChange::CreateRole(NewRole {
+                account: account(),
+                name: name("reader"),
+                path: "/team/".parse().expect("valid"),
+                id: id("AROA", number),
+                tags: BTreeMap::new(),
+                boundary: None,
+                trust: "{}".into(),
+                description: String::new(),
+                session_seconds_max: 3_600,
+                linked_service: None,
+                attached: BTreeSet::new(),
+            }));
+        }
+
+        fn add_session_key(&mut self) {
+            let key = SessionKey::generate().expect("random");
+            let place = SecretPlace::SessionKey(key.id());
+            let sealed = self.ring.seal_secret(&self.state, &place, &key.to_secret()).expect("sealed");
+            self.change(IdentityChange::AddSessionKey(NewSessionKey { id: key.id(), sealed }));
+        }
+
+        fn create_key(&mut self, user: Option<&str>, text: &str) -> String {
+            let (id, user): (AccessKeyId, _) = (text.parse().expect("valid"), user.map(name));
+            let secret = identity_secret::generate_secret_access_key().expect("random");
+            let place = SecretPlace::AccessKey { account: account(), user: user.clone(), id: id.clone() };
+            let sealed = self.ring.seal_secret(&self.state, &place, &secret).expect("sealed");
+            self.change(IdentityChange::CreateAccessKey(NewAccessKey { id, account: account(), user, sealed }));
+            String::from_utf8(secret.expose().to_vec()).expect("ASCII")
+        }
+
+        fn set_status(&mut self, status: AccessKeyStatus) {
+            let (account, user, id) = (account(), Some(name("alice")), KEY.parse().expect("valid"));
+            self.change(IdentityChange::UpdateAccessKey { account, user, id, status });
+        }
+
+        fn lookup(&self) -> Lookup<'_> {
+            Lookup { state: &self.state, ring: &self.ring, cache: &self.cache, now: self.now }
+        }
+
+        fn look_up(&self, access_key_id: &str, session_token: Option<&str>) -> Result<AccessKey, CredentialFault> {
+            let region = region();
+            self.lookup().access_key(Claimed { access_key_id, session_token, region: &region })
+        }
+
+        fn session(&self) -> Session {
+            Session {
+                issued_at: self.now,
+                expires_at: self.now.plus(Duration::from_hours(1)),
+                mfa_at: None,
+                tags: BTreeMap::from([("Project".to_owned(), "Alpha".to_owned())]),
+                transitive: BTreeSet::new(),
+                policies: vec!["{}".into()],
+                policy_arns: Vec::new(),
+                source_identity: Some("alice".to_owned()),
+                federated_provider: None,
+            }
+        }
+
+        fn issue(&self, holder: SessionHolder) -> TemporaryCredentials {
+            let grant = SessionGrant { account: account(), holder, session: self.session() };
+            self.lookup().issue(grant).expect("issued")
+        }
+
+        fn issue_reader(&self) -> TemporaryCredentials {
+            let (name, id, session_name) = (name("reader"), id("AROA", 1), "work".to_owned());
+            self.issue(SessionHolder::Role { name, id, session_name })
+        }
+    }
+
+    #[test]
+    fn an_access_key_has_the_secret_that_it_was_made_with() {
+        let mut fixture = Fixture::new();
+        let secret = fixture.create_key(Some("alice"), KEY);
+        let root_secret = fixture.create_key(None, "AKIA0000000000000002");
+        let key = fixture.look_up(KEY, None).expect("there");
+        assert_eq!(key.secret.expose(), secret);
+        assert_eq!(key.caller.arn, "arn:aws:iam::111122223333:user/team/alice");
+        assert_eq!((key.caller.user_name(), key.caller.entity_id()), (Some("alice"), Some(id("AIDA", 1).as_str())));
+        let root = fixture.look_up("AKIA0000000000000002", None).expect("there");
+        assert_eq!((root.secret.expose(), &root.caller.kind), (root_secret.as_str(), &CallerKind::Root));
+        let again = fixture.look_up(KEY, None).expect("at hand");
+        assert!(Arc::ptr_eq(&key.caller, &again.caller), "opened once");
+    }
+
+    #[test]
+    fn what_is_taken_out_of_use_is_not_found_from_then_on() {
+        let mut fixture = Fixture::new();
+        fixture.create_key(Some("alice"), KEY);
+        let caller = fixture.look_up(KEY, None).expect("there").caller;
+        assert_eq!(check_current(&fixture.state, &caller), Ok(()));
+        fixture.set_status(AccessKeyStatus::Inactive);
+        assert_eq!(fixture.look_up(KEY, None).err(), Some(CredentialFault::Unrecognized));
+        assert_eq!(check_current(&fixture.state, &caller).expect_err("inactive").code, ErrorCode::UnrecognizedClient);
+        fixture.set_status(AccessKeyStatus::Active);
+        assert!(fixture.look_up(KEY, None).is_ok());
+        let (account, user, key_id) = (account(), Some(name("alice")), KEY.parse().expect("valid"));
+        fixture.change(IdentityChange::DeleteAccessKey { account, user, id: key_id });
+        assert_eq!(fixture.look_up(KEY, None).err(), Some(CredentialFault::Unrecognized));
+        assert!(check_current(&fixture.state, &caller).is_err());
+    }
+
+    #[test]
+    fn secrets_that_do_not_count_any_more_leave_the_memory() {
+        let mut fixture = Fixture::new();
+        fixture.create_key(Some("alice"), KEY);
+        let key = fixture.look_up(KEY, None).expect("there");
+        fixture.cache.forget_unusable(&fixture.state);
+        assert_eq!(Arc::strong_count(&key.caller), 2, "kept");
+        fixture.set_status(AccessKeyStatus::Inactive);
+        fixture.cache.forget_unusable(&fixture.state);
+        assert_eq!(Arc::strong_count(&key.caller), 1, "nobody else holds it");
+    }
+
+    #[test]
+    fn a_token_says_who_its_holder_is() {
+        let fixture = Fixture::new();
+        let user = || (name("alice"), id("AIDA", 1));
+        let (user_name, user_id) = user();
+        for (holder, arn, principal_id) in [
+            (SessionHolder::Root, "arn:aws:iam::111122223333:root", "111122223333".to_owned()),
+            (
+                SessionHolder::User { name: user_name, id: user_id.clone() },
+                "arn:aws:iam::111122223333:user/team/alice",
+                user_id.to_string(),
+            ),
+            (
+                SessionHolder::Role { name: name("reader"), id: id("AROA", 1), session_name: "work".to_owned() },
+                "arn:aws:sts::111122223333:assumed-role/reader/work",
+                format!("{}:work", id("AROA", 1)),
+            ),
+            (
+                SessionHolder::Federated { name: "bob".to_owned(), issuer: Some(user()) },
+                "arn:aws:sts::111122223333:federated-user/bob",
+                "111122223333:bob".to_owned(),
+            ),
+        ] {
+            let issued = fixture.issue(holder);
+            let key = fixture.look_up(&issued.access_key_id, Some(&issued.session_token)).expect("valid");
+            assert_eq!(key.secret.expose(), issued.secret.expose());
+            assert_eq!((key.caller.arn.as_str(), &key.caller.principal_id), (arn, &principal_id));
+            assert_eq!(key.caller.session.as_ref(), Some(&fixture.session()));
+            assert_eq!(check_current(&fixture.state, &key.caller), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_role_session_names_its_role() {
+        let fixture = Fixture::new();
+        let issued = fixture.issue_reader();
+        let caller = fixture.look_up(&issued.access_key_id, Some(&issued.session_token)).expect("valid").caller;
+        assert_eq!(caller.entity_arn(), "arn:aws:iam::111122223333:role/team/reader");
+        assert_eq!(caller.entity_id(), Some(id("AROA", 1).as_str()));
+    }
+
+    #[test]
+    fn tokens_expire_to_the_millisecond() {
+        let mut fixture = Fixture::new();
+        let issued = fixture.issue_reader();
+        let fault = |fixture: &Fixture| fixture.look_up(&issued.access_key_id, Some(&issued.session_token)).err();
+        fixture.now = Timestamp::from_millis(issued.expires_at.as_millis() - 1);
+        assert_eq!(fault(&fixture), None);
+        fixture.now = issued.expires_at;
+        assert_eq!(fault(&fixture), Some(CredentialFault::Expired));
+    }
+
+    #[test]
+    fn forged_tokens_and_those_of_others_are_not_recognized() {
+        let mut fixture = Fixture::new();
+        fixture.create_key(Some("alice"), KEY);
+        let (issued, other) = (fixture.issue_reader(), fixture.issue_reader());
+        let elsewhere = Fixture::new().issue_reader();
+        let token = issued.session_token.as_str();
+        let flipped: String = token.char_indices().map(|(at, c)| if at == 60 { if c == 'A' { 'B' } else { 'A' } } else { c }).collect();
+        let long = "A".repeat(1 << 20);
+        for (id, token) in [
+            (issued.access_key_id.as_str(), None),
+            (&issued.access_key_id, Some(other.session_token.as_str())),
+            (&elsewhere.access_key_id, Some(&elsewhere.session_token)),
+            (&issued.access_key_id, Some(&flipped)),
+            (&issued.access_key_id, Some(&token[..token.len() - 4])),
+            (&issued.access_key_id, Some("")),
+            (&issued.access_key_id, Some("not base64")),
+            (&issued.access_key_id, Some(&long)),
+            (KEY, Some(token)),
+            ("test", None),
+        ] {
+            assert_eq!(fixture.look_up(id, token).err(), Some(CredentialFault::Unrecognized), "{id} {token:?}");
+        }
+        assert!(fixture.look_up(&issued.access_key_id, Some(token)).is_ok());
+        assert_eq!(
+            fixture.look_up(&issued.access_key_id, Some(&flipped)).err(),
+            Some(CredentialFault::Unrecognized),
+            "also when the right one is remembered"
+        );
+    }
+
+    #[test]
+    fn a_session_ends_with_its_role_even_if_another_one_gets_the_name() {
+        let mut fixture = Fixture::new();
+        let issued = fixture.issue_reader();
+        let look_up = |fixture: &Fixture| fixture.look_up(&issued.access_key_id, Some(&issued.session_token));
+        let caller = look_up(&fixture).expect("valid").caller;
+        let (account, kind) = (account(), EntityKind::Role);
+        fixture.change(IdentityChange::DeleteEntity(Entity { account, kind, name: name("reader") }));
+        assert_eq!(look_up(&fixture).err(), Some(CredentialFault::Unrecognized));
+        fixture.create_reader(2);
+        assert_eq!(look_up(&fixture).err(), Some(CredentialFault::Unrecognized));
+        assert!(check_current(&fixture.state, &caller).is_err());
+        fixture.cache.forget_unusable(&fixture.state);
+        assert_eq!(Arc::strong_count(&caller), 1, "and its secret leaves the memory");
+    }
+
+    #[test]
+    fn what_no_token_can_carry_is_refused() {
+        let fixture = Fixture::new();
+        let (name, id, session_name) = (name("reader"), id("AROA", 1), "work".to_owned());
+        let holder = SessionHolder::Role { name, id, session_name };
+        let session = Session { policies: vec!["x".repeat(PAYLOAD_LEN_MAX).as_str().into()], ..fixture.session() };
+        let error = fixture.lookup().issue(SessionGrant { account: account(), holder, session }).expect_err("too long");
+        assert_eq!(error.code, ErrorCode::StsPackedPolicyTooLarge);
+        assert!(error.message.contains('%'), "{error}");
+    }
+
+    #[test]
+    fn services_call_for_principals_that_are_there() {
+        let fixture = Fixture::new();
+        let service = Caller::service(account(), "s3.amazonaws.com", "AKIASERVICE");
+        let find = |arn: &str| represented(&fixture.state, &service, arn);
+        let alice = find("arn:aws:iam::111122223333:user/team/alice").expect("there");
+        assert_eq!((alice.user_name(), alice.access_key_id.as_str()), (Some("alice"), "AKIASERVICE"));
+        let reader = find("arn:aws:iam::111122223333:role/team/reader").expect("there");
+        assert_eq!(reader.arn, "arn:aws:sts::111122223333:assumed-role/reader/s3");
+        assert_eq!(find("arn:aws:iam::444455556666:root").expect("every account has one").kind, CallerKind::Root);
+        for arn in [
+            "",
+            "alice",
+            "arn:aws:iam::111122223333:user/alice",
+            "arn:aws:iam::111122223333:user/team/bob",
+            "arn:aws:iam::444455556666:user/team/alice",
+            "arn:aws-cn:iam::111122223333:user/team/alice",
+            "arn:aws:iam::111122223333:group/alice",
+            "arn:aws:sts::111122223333:assumed-role/reader/work",
+        ] {
+            assert!(find(arn).is_none(), "{arn}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use meridian_crypto::{DomainKeyId, WrappedDomainKey};
 use meridian_model::{AccountId, AliasName, KeyArn, KeyId, KeyMaterialId, Partition, Region, Timestamp};
+use meridian_policy::StoredPolicy;
 
 use crate::command::DecodeError;
 use crate::grants::GrantTable;
@@ -222,7 +223,13 @@ impl RegionState {
     /// The policy that a key was given; `None` if it has the default policy.
     #[must_use]
     pub fn policy(&self, key_id: KeyId) -> Option<&str> {
-        self.policies.get(&key_id).map(|row| row.policy.as_str())
+        self.key_policy(key_id).map(StoredPolicy::text)
+    }
+
+    /// As [`RegionState::policy`], with what it was compiled to.
+    #[must_use]
+    pub fn key_policy(&self, key_id: KeyId) -> Option<&StoredPolicy> {
+        self.policies.get(&key_id).map(|row| &row.policy)
     }
 
     /// The grants of all keys.

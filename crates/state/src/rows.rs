@@ -10,6 +10,7 @@ use meridian_model::{
     AccountId, AliasName, EntityName, GrantId, KeyId, KeyMaterialId, KeySpec, KeyState, KeyUsageType, MultiRegionKeyType,
     OriginType, Region, RotationType, Timestamp,
 };
+use meridian_policy::StoredPolicy;
 use serde::{Deserialize, Serialize};
 
 use crate::command::DecodeError;
@@ -221,7 +222,7 @@ pub struct PolicyRecord {
     /// The key.
     pub key_id: KeyId,
     /// The document, at most 32,768 bytes.
-    pub policy: String,
+    pub policy: StoredPolicy,
 }
 
 /// One message that waits to be delivered to a Region, or, under this Region's own name, to be published here.
