@@ -168,6 +168,15 @@ impl Endpoint for BehindVpcEndpoint {
         .boxed()
     }
 
+    fn query(
+        &self,
+        context: CallContext,
+        service: meridian_identity::Service,
+        form: Form,
+    ) -> BoxFuture<'_, Result<Answer, QueryError>> {
+        async move { self.nodes.next()?.query(self.context(&context), service, form).await }.boxed()
+    }
+
     fn refuse<'a>(
         &'a self,
         context: &'a CallContext,

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use meridian_audit::record::{EVENT_SOURCE_KMS, RESOURCE_KEY};
 use meridian_audit::{
-    AuditRecord, EventType, IdentityType, JsonText, Resource, SourceAddress, TlsDetails, UserIdentity, ids,
-    response_elements,
+    AuditRecord, EventType, IdentityType, JsonText, Resource, SessionContext, SessionIssuer, SourceAddress, TlsDetails,
+    UserIdentity, ids, response_elements,
 };
-use meridian_identity::{Caller, CallerKind};
+use meridian_identity::{Caller, CallerKind, Session};
 use meridian_model::{AccountId, ErrorCode, KeyArn, Operation, Response, ServiceError};
 use uuid::Uuid;
 
@@ -108,11 +109,12 @@ impl Service {
         let record = AuditRecord {
             identity: &identity,
             event_time: self.now(),
+            event_source: EVENT_SOURCE_KMS,
             event_name: operation.name(),
             region: state.region(),
             source_address: SourceAddress::Ip(context.source_ip),
             user_agent: context.user_agent.as_deref(),
-            error: outcome.err(),
+            error: outcome.err().map(Into::into),
             request_parameters: told.parameters,
             response_elements: elements.as_ref(),
             additional_event_data: told.additional,
@@ -160,9 +162,22 @@ pub(crate) fn identity(caller: &Caller) -> UserIdentity<'_> {
         account: Some(caller.account),
         access_key_id: Some(&caller.access_key_id),
         user_name,
-        session: None,
+        session: caller.session.as_ref().map(|session| session_context(caller, session)),
         invoked_by: None,
     }
+}
+
+fn session_context<'a>(caller: &'a Caller, session: &Session) -> SessionContext<'a> {
+    let issuer = match &caller.kind {
+        CallerKind::AssumedRole { role_arn, .. } => Some(SessionIssuer {
+            principal_id: caller.entity_id().unwrap_or_default(),
+            arn: role_arn,
+            account: caller.account,
+            role_name: role_arn.rsplit('/').next().unwrap_or_default(),
+        }),
+        _ => None,
+    };
+    SessionContext { mfa_authenticated: session.mfa_at.is_some(), creation_date: session.issued_at, issuer }
 }
 
 /// The accounts other than the caller's that own `keys`, each once; two keys at most are involved.
@@ -173,10 +188,10 @@ fn other_accounts(caller: AccountId, keys: &[KeyArn]) -> impl Iterator<Item = Ac
 }
 
 pub(crate) fn resource(key: &KeyArn) -> Resource<'static> {
-    Resource { account: key.account, arn: Cow::Owned(key.to_string()) }
+    Resource { account: key.account, kind: RESOURCE_KEY, arn: Cow::Owned(key.to_string()) }
 }
 
-fn tls_details(tls: &TlsContext) -> TlsDetails<'_> {
+pub(crate) fn tls_details(tls: &TlsContext) -> TlsDetails<'_> {
     TlsDetails {
         version: &tls.version,
         cipher_suite: &tls.cipher_suite,

@@ -16,6 +16,7 @@ use meridian_state::identities::RoleRecord;
 use super::facts::{Circumstances, Facts};
 use crate::caller_policies::{CallerPolicies, principal};
 use crate::conditions::global::Global;
+use crate::credentials::check_current;
 use crate::origin::Origin;
 
 /// A caller, and everything that decides about it.
@@ -29,12 +30,17 @@ pub(super) struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
+    /// What decides about `caller` in `state`.
+    ///
+    /// # Errors
+    /// If whoever signed the request has lost its credentials by the time of `state`.
     pub(super) fn new(
         state: Arc<RegionState>,
         caller: &'a Caller,
         origin: Origin<'a>,
         now: Timestamp,
     ) -> Result<Self, ServiceError> {
+        check_current(&state, caller)?;
         let policies = CallerPolicies::of(&state, caller);
         Ok(Self { state, caller, now, origin, policies, is_denied_by_endpoint_alone: Cell::new(false) })
     }

@@ -6,7 +6,7 @@ use meridian_crypto::identity_secret::{SecretPlace, generate_id, generate_secret
 use meridian_identity::query::iam::{self, NewPolicy, NewRole, NewUser, Tagged};
 use meridian_identity::query::{Answer, IamCall, IamRequest, Members, Tag, Value};
 use meridian_model::entities::id_prefix;
-use meridian_model::{EntityKind, EntityName, EntityPath, Partition, PolicyArn, ServiceError};
+use meridian_model::{AccessKeyId, AccountId, EntityKind, EntityName, EntityPath, ErrorCode, Partition, PolicyArn, ServiceError, UniqueId};
 use meridian_policy::{Policy, PolicyKind, StoredPolicy};
 use meridian_state::identities::change::{self, Membership};
 use meridian_state::identities::{AccessKeyStatus, Entity, Tags, refusals};
@@ -73,7 +73,7 @@ impl Planner<'_> {
             IamRequest::Delete(named) => {
                 self.on(&named, Facts::default()).map(|entity| Plan::silent(IdentityChange::DeleteEntity(entity)))
             }
-            IamRequest::Rename { entity, path, name } => self.rename(&entity, path.as_deref(), name.as_deref()),
+            IamRequest::Rename { entity, path, name } => self.update(&entity, path.as_deref(), name.as_deref()),
             IamRequest::UpdateRole { name, description, session_seconds_max } => {
                 let change = self.update_role(&name, description, session_seconds_max)?;
                 Ok(Plan { change, reply: Box::new(|_, _| Some(Members::new())) })
@@ -225,24 +225,27 @@ impl Planner<'_> {
         self.authority.allow(&self.action, &arn, &facts)
     }
 
-    /// Needs permission on what there is and on what it becomes.
-    fn rename(
+    /// `UpdateUser` and `UpdateGroup` move to another path, which needs permission on both sides. Names stay: secrets of access keys
+    /// are sealed for the name of their user, and users name their groups.
+    fn update(
         &self,
         named: &iam::Entity,
         new_path: Option<&str>,
         new_name: Option<&str>,
     ) -> Result<Plan, ServiceError> {
         let entity = self.on(named, Facts::default())?;
-        let new_path = new_path.map(|text| path(Some(text))).transpose()?;
-        let new_name = new_name.map(name).transpose()?;
-        let target = entity.kind.arn(
-            self.authority.state.partition(),
-            entity.account,
-            &new_path.clone().unwrap_or_default(),
-            new_name.as_ref().unwrap_or(&entity.name),
-        );
+        if new_name.is_some_and(|new_name| new_name != entity.name.as_str()) {
+            let message = "Users and groups cannot be renamed in this version of the service.";
+            return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
+        }
+        let current = names::path_of(&self.authority.state, &entity);
+        let path = match new_path {
+            Some(new_path) => path(Some(new_path))?,
+            None => current.ok_or_else(|| refusals::no_such(entity.kind, &entity.name))?.clone(),
+        };
+        let target = entity.kind.arn(self.authority.state.partition(), entity.account, &path, &entity.name);
         self.authority.allow(&self.action, &target, &Facts::default())?;
-        Ok(Plan::silent(IdentityChange::UpdateEntity { entity, path: new_path, name: new_name }))
+        Ok(Plan::silent(IdentityChange::MoveEntity { entity, path }))
     }
 
     fn update_role(
@@ -270,10 +273,10 @@ impl Planner<'_> {
     fn create_access_key(&self, ring: &KeyRing, user: Option<&str>) -> Result<Plan, ServiceError> {
         let (account, user) = (self.authority.account(), self.owner_of_keys(user)?);
         let id = generate_id(id_prefix::ACCESS_KEY).map_err(log_internal("drawing an access key id"))?;
-        let id: meridian_model::AccessKeyId = id.parse().expect("own ids are well formed");
+        let id: AccessKeyId = id.parse().expect("own ids are well formed");
         let secret = generate_secret_access_key().map_err(log_internal("drawing a secret access key"))?;
-        let place = SecretPlace::AccessKey { account, id: id.clone() };
-        let sealed = ring.seal_secret(&self.authority.state, &secret, &place)?;
+        let place = SecretPlace::AccessKey { account, user: user.clone(), id: id.clone() };
+        let sealed = ring.seal_secret(&self.authority.state, &place, &secret)?;
         let change = IdentityChange::CreateAccessKey(change::NewAccessKey { id, account, user, sealed });
         Ok(Plan::shown(change, "AccessKey", move |row, _| {
             let IdentityRow::AccessKey(row) = row else { unreachable!("the row is the access key") };
@@ -379,12 +382,12 @@ impl Planner<'_> {
     }
 
     /// The managed policy of the caller's account that a request wants to change, if the caller may.
-    fn own_policy(&self, arn: &str) -> Result<(meridian_model::AccountId, EntityName), ServiceError> {
+    fn own_policy(&self, arn: &str) -> Result<(AccountId, EntityName), ServiceError> {
         let arn = self.allowed_policy(arn, Facts::default())?;
         self.found(&arn)
     }
 
-    fn found(&self, arn: &PolicyArn) -> Result<(meridian_model::AccountId, EntityName), ServiceError> {
+    fn found(&self, arn: &PolicyArn) -> Result<(AccountId, EntityName), ServiceError> {
         let Authority { state, .. } = self.authority;
         if arn.owner().is_none() {
             managed_policies::find_provided(arn, state.partition())?;
@@ -404,7 +407,7 @@ pub(super) fn show_role(row: &IdentityRow, partition: Partition) -> Members {
 pub(super) const SESSION_SECONDS_DEFAULT: u32 = 3600;
 
 /// A new unique id.
-pub(super) fn unique_id(prefix: &str) -> Result<meridian_model::UniqueId, ServiceError> {
+pub(super) fn unique_id(prefix: &str) -> Result<UniqueId, ServiceError> {
     let id = generate_id(prefix).map_err(log_internal("drawing a unique id"))?;
     Ok(id.parse().expect("own ids are well formed"))
 }

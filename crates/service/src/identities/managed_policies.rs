@@ -21,6 +21,7 @@ pub(super) struct Provided {
     pub(super) arn: PolicyArn,
     /// `ANPA…`, the same everywhere.
     pub(super) id: String,
+    pub(super) description: &'static str,
     pub(super) document: &'static str,
 }
 
@@ -29,9 +30,9 @@ pub(super) fn provided(partition: Partition) -> impl Iterator<Item = Provided> {
     let mut all: Vec<&ManagedPolicy> = managed::ALL.iter().collect();
     all.sort_unstable_by_key(|policy| policy.name);
     all.into_iter().map(move |policy| {
-        let text = format!("arn:{partition}:iam::aws:{}", policy.arn_path);
+        let text = format!("arn:{partition}:iam::aws:policy/{}", policy.name);
         let arn: PolicyArn = text.parse().expect("the policies of the provider have ARNs");
-        Provided { id: id(policy.arn_path), arn, document: policy.document }
+        Provided { id: id(policy.name), arn, description: policy.description, document: policy.document }
     })
 }
 
@@ -41,9 +42,9 @@ pub(super) fn find_provided(arn: &PolicyArn, partition: Partition) -> Result<Pro
 }
 
 /// `ANPA` and 17 characters of base32.
-fn id(arn_path: &str) -> String {
+fn id(name: &str) -> String {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let digest = Sha256::digest(arn_path);
+    let digest = Sha256::digest(name);
     let letters = digest.iter().take(17).map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
     "ANPA".chars().chain(letters).collect()
 }

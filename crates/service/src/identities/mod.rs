@@ -37,7 +37,7 @@ use meridian_state::{Op, RegionState};
 use self::authority::Authority;
 use crate::audit::CallContext;
 use crate::call::Service;
-use crate::forwarding::Asked;
+use crate::forwarding::Wanted;
 use crate::origin::RequestOrigin;
 use crate::trace::Trace;
 use crate::writes::{Rejected, Verdict, Written};
@@ -98,7 +98,7 @@ impl Service {
         if !call.is_read_only() {
             return self.change_identities(&context.caller, &context.origin(), form, trace).await;
         }
-        self.current_state().await?;
+        self.await_current_state().await?;
         let authority = self.authority(&context.caller, &context.origin())?;
         let answer = reads::answer(&authority, call);
         trace.is_unrecorded = authority.is_denied_by_endpoint_alone();
@@ -119,7 +119,7 @@ impl Service {
         trace: &mut Trace,
     ) -> Result<Answer, ServiceError> {
         require_home(&self.state())?;
-        let body = self.change(caller, origin, &Asked::Identities(form.clone()), trace).await?;
+        let body = self.change(caller, origin, Wanted::Identities(form), trace).await?;
         postcard::from_bytes(&body).map_err(|error| {
             tracing::error!(%error, "the leader's answer cannot be read; do all nodes run the same version?");
             ServiceError::internal()

@@ -49,13 +49,17 @@ pub(super) fn user_or_caller(
 /// The ARN of a user, group or role; without its path as long as there is none of that name.
 pub(super) fn entity_arn(state: &RegionState, entity: &Entity) -> String {
     let Entity { account, kind, name } = entity;
-    let (identities, partition) = (state.identities(), state.partition());
-    let found = match kind {
-        EntityKind::User => identities.user(*account, name).map(|row| row.arn(partition)),
-        EntityKind::Group => identities.group(*account, name).map(|row| row.arn(partition)),
-        EntityKind::Role => identities.role(*account, name).map(|row| row.arn(partition)),
-    };
-    found.unwrap_or_else(|| kind.arn(partition, *account, &EntityPath::default(), name))
+    let path = path_of(state, entity).cloned().unwrap_or_default();
+    kind.arn(state.partition(), *account, &path, name)
+}
+
+/// The path of a user, group or role, if there is one.
+pub(super) fn path_of<'a>(state: &'a RegionState, Entity { account, kind, name }: &Entity) -> Option<&'a EntityPath> {
+    match kind {
+        EntityKind::User => state.identities().user(*account, name).map(|row| &row.path),
+        EntityKind::Group => state.identities().group(*account, name).map(|row| &row.path),
+        EntityKind::Role => state.identities().role(*account, name).map(|row| &row.path),
+    }
 }
 
 /// The tags of a user or role.

@@ -198,7 +198,10 @@ impl Reader<'_> {
         let uses = managed_policies::uses(state, self.authority.account(), &arn);
         let policy = match arn.owner() {
             Some(_) => shown::policy(self.own_policy(&arn)?, state.partition(), uses),
-            None => shown::provided_policy(&managed_policies::find_provided(&arn, state.partition())?, uses),
+            None => {
+                let provided = managed_policies::find_provided(&arn, state.partition())?;
+                shown::provided_policy(&provided, uses).text("Description", provided.description)
+            }
         };
         Ok(Members::new().nested("Policy", policy))
     }

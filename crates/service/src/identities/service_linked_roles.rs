@@ -7,14 +7,13 @@ use std::collections::BTreeSet;
 
 use meridian_identity::query::Members;
 use meridian_model::entities::id_prefix;
-use meridian_model::{EntityKind, EntityName, EntityPath, PolicyArn, ServiceError};
+use meridian_model::{EntityKind, EntityName, EntityPath, ServiceError};
 use meridian_state::IdentityChange;
 use meridian_state::identities::{Tags, change, refusals};
 
 use super::authority::Authority;
 use super::changes::{Plan, Planner, SESSION_SECONDS_DEFAULT, show_role, unique_id};
 use super::facts::Facts;
-use super::managed_policies;
 use super::names::name;
 use crate::key_ring::log_internal;
 
@@ -22,20 +21,16 @@ use crate::key_ring::log_internal;
 struct LinkedService {
     service: &'static str,
     role: &'static str,
-    /// The managed policy of the provider that is attached to it.
-    policy: &'static str,
 }
 
 const LINKED_SERVICES: [LinkedService; 2] = [
     LinkedService {
         service: "cks.kms.amazonaws.com",
         role: "AWSServiceRoleForKeyManagementServiceCustomKeyStores",
-        policy: "AWSKeyManagementServiceCustomKeyStoresServiceRolePolicy",
     },
     LinkedService {
         service: "mrk.kms.amazonaws.com",
         role: "AWSServiceRoleForKeyManagementServiceMultiRegionKeys",
-        policy: "AWSKeyManagementServiceMultiRegionKeysServiceRolePolicy",
     },
 ];
 
@@ -79,15 +74,9 @@ pub(super) fn create(
         description: description.unwrap_or_default(),
         session_seconds_max: SESSION_SECONDS_DEFAULT,
         linked_service: Some(service.to_owned()),
-        attached: attached(authority, known),
+        attached: BTreeSet::new(), // what the service does here needs no policy
     };
     Ok(Plan::shown(IdentityChange::CreateRole(new), "Role", show_role))
-}
-
-/// The policy of the role, as far as the provider has one.
-fn attached(authority: &Authority<'_>, known: &LinkedService) -> BTreeSet<PolicyArn> {
-    let provided = managed_policies::provided(authority.state.partition());
-    provided.filter(|policy| policy.arn.name().as_str() == known.policy).map(|policy| policy.arn).collect()
 }
 
 /// `DeleteServiceLinkedRole`

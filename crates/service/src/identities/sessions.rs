@@ -42,7 +42,7 @@ impl Service {
         if call.request == StsRequest::GetCallerIdentity {
             return Ok(Some(caller_identity(&context.caller)));
         }
-        self.current_state().await?;
+        self.await_current_state().await?;
         let origin = context.origin();
         let authority = self.authority(&context.caller, &origin)?;
         let answer = self.answer_with(&authority, &call.request);

@@ -174,6 +174,23 @@ pub enum IdentityChange {
     },
     /// Adds a key that seals session tokens. Of the older ones the newest stays, for the tokens that it has sealed.
     AddSessionKey(NewSessionKey),
+    /// Moves a user or group to another path; roles stay where they are.
+    MoveEntity {
+        /// What is moved.
+        entity: Entity,
+        /// Where to.
+        path: EntityPath,
+    },
+    /// Makes the first administrator of an account: a user with a policy of the provider and an access key. Refused once the account
+    /// has a user.
+    CreateAdministrator {
+        /// The user.
+        user: NewUser,
+        /// The policy that says what an administrator may do.
+        policy: PolicyArn,
+        /// The access key of the user.
+        key: NewAccessKey,
+    },
 }
 
 /// A user, group or role.

@@ -9,6 +9,7 @@
 //! | [`change`] | changes as they are proposed |
 //! | [`table`] | the read view and its indexes |
 //! | [`messages`] | what the home Region tells the others |
+//! | [`refusals`] | why not, in the words of IAM |
 //! | `entities`, `policies`, `access_keys`, `session_keys`, `regions` | how changes are decided |
 //!
 //! Source of refusals and quotas: AWS IAM API Reference; AWS IAM User Guide, "IAM and AWS STS quotas".
@@ -21,7 +22,7 @@ mod entities;
 pub mod messages;
 mod policies;
 pub mod records;
-mod refusals;
+pub mod refusals;
 mod regions;
 mod session_keys;
 pub mod table;
@@ -153,6 +154,10 @@ pub(crate) fn apply(draft: &mut Draft<'_>, change: &IdentityChange) -> Outcome {
             access_keys::delete(draft, *account, user.as_ref(), id)
         }
         IdentityChange::AddSessionKey(new) => session_keys::add(draft, new),
+        IdentityChange::MoveEntity { entity, path } => entities::move_to(draft, entity, path),
+        IdentityChange::CreateAdministrator { user, policy, key } => {
+            entities::create_administrator(draft, user, policy, key)
+        }
     }
 }
 

@@ -6,11 +6,15 @@ use meridian_model::{AccessKeyId, EntityKind, EntityName, ErrorCode, PolicyArn, 
 
 use super::change::Entity;
 
-pub(super) fn no_such(kind: EntityKind, name: &EntityName) -> ServiceError {
+/// There is no user, group or role of this name.
+#[must_use]
+pub fn no_such(kind: EntityKind, name: &EntityName) -> ServiceError {
     missing(format!("The {} with name {name} cannot be found.", kind.as_str()))
 }
 
-pub(super) fn no_such_policy(what: impl fmt::Display) -> ServiceError {
+/// There is no such managed policy.
+#[must_use]
+pub fn no_such_policy(what: impl fmt::Display) -> ServiceError {
     missing(format!("Policy {what} was not found."))
 }
 
@@ -18,15 +22,21 @@ pub(super) fn not_attachable(policy: &PolicyArn) -> ServiceError {
     missing(format!("Policy {policy} does not exist or is not attachable."))
 }
 
-pub(super) fn no_such_version(policy: impl fmt::Display, version: u32) -> ServiceError {
+/// The managed policy has no such version.
+#[must_use]
+pub fn no_such_version(policy: impl fmt::Display, version: u32) -> ServiceError {
     missing(format!("Policy {policy} version v{version} does not exist or is not attachable."))
 }
 
-pub(super) fn no_such_inline_policy(entity: &Entity, policy: &EntityName) -> ServiceError {
+/// The user, group or role has no inline policy of this name.
+#[must_use]
+pub fn no_such_inline_policy(entity: &Entity, policy: &EntityName) -> ServiceError {
     missing(format!("The {} policy with name {policy} cannot be found.", entity.kind.as_str()))
 }
 
-pub(super) fn no_such_access_key(id: &AccessKeyId) -> ServiceError {
+/// The user has no such access key.
+#[must_use]
+pub fn no_such_access_key(id: impl fmt::Display) -> ServiceError {
     missing(format!("The Access Key with id {id} cannot be found."))
 }
 
@@ -81,13 +91,17 @@ fn limit_exceeded(message: String) -> ServiceError {
     ServiceError::new(ErrorCode::IamLimitExceeded, message)
 }
 
-pub(super) fn protected_role(role: &EntityName) -> ServiceError {
+/// The role is linked to a service.
+#[must_use]
+pub fn protected_role(role: &EntityName) -> ServiceError {
     let message = format!(
         "Cannot perform the operation on the protected role '{role}' - this role is only modifiable by AWS"
     );
     ServiceError::new(ErrorCode::IamUnmodifiableEntity, message)
 }
 
-pub(super) fn invalid_input(message: &str) -> ServiceError {
+/// The request cannot be meant so.
+#[must_use]
+pub fn invalid_input(message: &str) -> ServiceError {
     ServiceError::new(ErrorCode::IamInvalidInput, message)
 }
