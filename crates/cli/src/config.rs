@@ -488,7 +488,8 @@ fn check_distinct(members: &[MemberSection], place: &str, check: &mut impl FnMut
 /// Whether `name` is the principal of a service.
 fn is_service_principal(name: &str) -> bool {
     let is_label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
     name.strip_suffix(".amazonaws.com").is_some_and(|service| service.split('.').all(is_label))
 }

@@ -4,7 +4,7 @@
 //!
 //! Always true: a sealed secret opens only in the place that it was sealed for.
 
-use meridian_model::{AccessKeyId, AccountId, EntityName, Region};
+use meridian_model::{AccessKeyId, AccountId, Region, UniqueId};
 
 use crate::canonical::Canonical;
 use crate::hierarchy::{DomainKey, UnsealError};
@@ -21,8 +21,8 @@ pub enum SecretPlace {
     AccessKey {
         /// The account.
         account: AccountId,
-        /// The user; `None` for the root user of the account.
-        user: Option<EntityName>,
+        /// The unique id of the user; `None` for the root user of the account.
+        user: Option<UniqueId>,
         /// The access key.
         id: AccessKeyId,
     },
@@ -37,7 +37,7 @@ impl SecretPlace {
             Self::AccessKey { account, user, id } => text
                 .field(b"access key")
                 .field(account.to_string().as_bytes())
-                .field(user.as_ref().map_or("", EntityName::as_str).as_bytes()) // no user has an empty name
+                .field(user.as_ref().map_or("", UniqueId::as_str).as_bytes()) // no user has an empty id
                 .field(id.as_str().as_bytes()),
             Self::SessionKey(id) => text.field(b"session key").field(&id.0),
         }

@@ -142,13 +142,7 @@ impl Caller {
         Self { service_call: Some(call), ..caller }
     }
 
-    fn direct(
-        account: AccountId,
-        arn: String,
-        principal_id: String,
-        access_key_id: &str,
-        kind: CallerKind,
-    ) -> Self {
+    fn direct(account: AccountId, arn: String, principal_id: String, access_key_id: &str, kind: CallerKind) -> Self {
         Self {
             account,
             arn,

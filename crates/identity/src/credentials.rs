@@ -366,10 +366,7 @@ mod tests {
         let alice = look_up(&credentials, "AKIDEXAMPLE", "eu-west-1").expect("configured").caller;
         assert_eq!(alice.user_name(), Some("alice"));
         assert_eq!((alice.principal_id.len(), &alice.principal_id[..4]), (21, "AIDA"));
-        assert_eq!(
-            look_up(&credentials, "AKIDROOT", "eu-west-1").expect("configured").caller.kind,
-            CallerKind::Root
-        );
+        assert_eq!(look_up(&credentials, "AKIDROOT", "eu-west-1").expect("configured").caller.kind, CallerKind::Root);
         assert!(look_up(&credentials, "test", "eu-west-1").is_none());
     }
 

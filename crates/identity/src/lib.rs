@@ -14,6 +14,7 @@ pub mod sigv4;
 
 pub use caller::{Caller, CallerKind, CallerSource, ServiceCall, Session};
 pub use credentials::{
-    AccessKey, Claimed, ClientCredentials, CredentialFault, CredentialStore, DevCredentials, EitherStore, SecretAccessKey, StaticCredentials,
+    AccessKey, Claimed, ClientCredentials, CredentialFault, CredentialStore, DevCredentials, EitherStore,
+    SecretAccessKey, StaticCredentials,
 };
 pub use sigv4::{Accepted, Service, SignatureError, Verified, Verifier};

@@ -254,11 +254,15 @@ mod tests {
 
     #[test]
     fn names_paths_and_ids_are_what_the_quotas_page_says() {
-        for (text, is_name) in [("alice", true), ("a+=,.@_-", true), ("", false), ("a b", false), ("a/b", false), ("ä", false)] {
+        for (text, is_name) in
+            [("alice", true), ("a+=,.@_-", true), ("", false), ("a b", false), ("a/b", false), ("ä", false)]
+        {
             assert_eq!(text.parse::<EntityName>().is_ok(), is_name, "{text}");
         }
         assert!("x".repeat(128).parse::<EntityName>().is_ok() && "x".repeat(129).parse::<EntityName>().is_err());
-        for (text, is_path) in [("/", true), ("/a/", true), ("/a/b/", true), ("", false), ("/a", false), ("a/", false), ("/a b/", false)] {
+        for (text, is_path) in
+            [("/", true), ("/a/", true), ("/a/b/", true), ("", false), ("/a", false), ("a/", false), ("/a b/", false)]
+        {
             assert_eq!(text.parse::<EntityPath>().is_ok(), is_path, "{text}");
         }
         for (text, is_id) in [("AIDACKCEVSQ6C2EXAMPLE", true), ("AIDA", false), ("aidackcevsq6c2example", false)] {
@@ -280,11 +284,23 @@ mod tests {
     fn policy_arns_name_owner_path_and_name() {
         let arn: PolicyArn = "arn:aws:iam::111122223333:policy/team/one".parse().expect("valid");
         assert_eq!((arn.owner(), arn.path(), arn.name().as_str()), ("111122223333".parse().ok(), "/team/", "one"));
-        let built = PolicyArn::customer(Partition::Aws, arn.owner().expect("owned"), &"/team/".parse().expect("valid"), &arn.name());
+        let built = PolicyArn::customer(
+            Partition::Aws,
+            arn.owner().expect("owned"),
+            &"/team/".parse().expect("valid"),
+            &arn.name(),
+        );
         assert_eq!(built, arn);
         let provider: PolicyArn = "arn:aws:iam::aws:policy/AdministratorAccess".parse().expect("valid");
         assert_eq!((provider.owner(), provider.name().as_str()), (None, "AdministratorAccess"));
-        for text in ["", "arn:aws:iam::1:policy/a", "arn:aws:iam::aws:policy", "arn:aws:iam::aws:user/a", "arn:x:iam::aws:policy/a", "arn:aws:iam::aws:policy/"] {
+        for text in [
+            "",
+            "arn:aws:iam::1:policy/a",
+            "arn:aws:iam::aws:policy",
+            "arn:aws:iam::aws:user/a",
+            "arn:x:iam::aws:policy/a",
+            "arn:aws:iam::aws:policy/",
+        ] {
             assert!(text.parse::<PolicyArn>().is_err(), "{text}");
         }
     }

@@ -35,15 +35,11 @@ pub enum SessionHolder {
     Root,
     /// A user (`GetSessionToken`).
     User {
-        /// Its name.
-        name: EntityName,
         /// Its unique id.
         id: UniqueId,
     },
     /// A role (`AssumeRole`).
     Role {
-        /// Its name.
-        name: EntityName,
         /// Its unique id.
         id: UniqueId,
         /// The name of the session.
@@ -53,8 +49,8 @@ pub enum SessionHolder {
     Federated {
         /// The name of the session.
         name: String,
-        /// The user who asked for it; `None` for the root user.
-        issuer: Option<(EntityName, UniqueId)>,
+        /// The unique id of the user who asked for it; `None` for the root user.
+        issuer: Option<UniqueId>,
     },
 }
 
@@ -114,8 +110,8 @@ enum Origin {
 /// The row that a temporary access key depends on.
 enum Holder {
     Root,
-    User(AccountId, EntityName, UniqueId),
-    Role(AccountId, EntityName, UniqueId),
+    User(UniqueId),
+    Role(UniqueId),
 }
 
 /// Access keys that are kept open on one node; a further one costs some microseconds.
@@ -221,7 +217,9 @@ impl Lookup<'_> {
         let (partition, id) = (self.state.partition(), row.id.as_str());
         match &row.user {
             None => Some(Caller::root(partition, row.account, id)),
-            Some(name) => self.state.identities().user(row.account, name).map(|user| user_caller(self.state, user, id)),
+            Some(user) => {
+                self.state.identities().user_by_id(user.as_str()).map(|user| user_caller(self.state, user, id))
+            }
         }
     }
 
@@ -259,7 +257,7 @@ impl Lookup<'_> {
             return Err(unrecognized);
         }
         let secret = SecretAccessKey::from(payload.secret);
-        let holder = Holder::of(payload.account, &payload.holder);
+        let holder = Holder::of(&payload.holder);
         let caller = session_caller(self.state, id, payload.account, payload.holder, payload.session);
         let key = AccessKey { secret, caller: Arc::new(caller.ok_or(unrecognized)?) };
         self.cache.put(id, Origin::Temporary { token: text.into(), holder }, &key);
@@ -268,22 +266,20 @@ impl Lookup<'_> {
 }
 
 impl Holder {
-    fn of(account: AccountId, holder: &SessionHolder) -> Self {
+    fn of(holder: &SessionHolder) -> Self {
         match holder {
             SessionHolder::Root | SessionHolder::Federated { issuer: None, .. } => Self::Root,
-            SessionHolder::User { name, id } | SessionHolder::Federated { issuer: Some((name, id)), .. } => {
-                Self::User(account, name.clone(), id.clone())
-            }
-            SessionHolder::Role { name, id, .. } => Self::Role(account, name.clone(), id.clone()),
+            SessionHolder::User { id } | SessionHolder::Federated { issuer: Some(id), .. } => Self::User(id.clone()),
+            SessionHolder::Role { id, .. } => Self::Role(id.clone()),
         }
     }
 
-    /// Whether the entity is still there, and not another one of its name.
+    /// Whether the entity is still there; another one of its name is another one.
     fn exists(&self, state: &RegionState) -> bool {
         match self {
             Self::Root => true,
-            Self::User(account, name, id) => state.identities().user(*account, name).is_some_and(|row| row.id == *id),
-            Self::Role(account, name, id) => state.identities().role(*account, name).is_some_and(|row| row.id == *id),
+            Self::User(id) => state.identities().user_by_id(id.as_str()).is_some(),
+            Self::Role(id) => state.identities().role_by_id(id.as_str()).is_some(),
         }
     }
 }
@@ -321,19 +317,16 @@ fn session_caller(
     holder: SessionHolder,
     session: Session,
 ) -> Option<Caller> {
-    if !Holder::of(account, &holder).exists(state) {
-        return None;
-    }
-    let partition = state.partition();
+    let (partition, identities) = (state.partition(), state.identities());
     let caller = match holder {
         SessionHolder::Root => Caller::root(partition, account, access_key_id),
-        SessionHolder::User { name, .. } => user_caller(state, state.identities().user(account, &name)?, access_key_id),
-        SessionHolder::Role { name, session_name, .. } => {
-            role_caller(state, state.identities().role(account, &name)?, &session_name, access_key_id)
+        SessionHolder::User { id } => user_caller(state, identities.user_by_id(id.as_str())?, access_key_id),
+        SessionHolder::Role { id, session_name } => {
+            role_caller(state, identities.role_by_id(id.as_str())?, &session_name, access_key_id)
         }
         SessionHolder::Federated { name, issuer } => {
             let user_arn = match issuer {
-                Some((user, _)) => state.identities().user(account, &user)?.arn(partition),
+                Some(user) => identities.user_by_id(user.as_str())?.arn(partition),
                 None => format!("arn:{partition}:iam::{account}:root"),
             };
             Caller {
@@ -372,7 +365,7 @@ pub fn check_current(state: &RegionState, caller: &Caller) -> Result<(), Service
         _ => true,
     };
     let exists = match caller.entity_id() {
-        Some(id) => identities.by_unique_id(id).is_some_and(|entity| entity.account == caller.account),
+        Some(id) => identities.user_by_id(id).is_some() || identities.role_by_id(id).is_some(),
         None => true,
     };
     if is_current && exists {
@@ -475,8 +468,8 @@ mod tests {
 
     use meridian_crypto::RootKey;
     use meridian_model::{AccessKeyId, EntityKind, Partition};
-    use meridian_state::identities::{Entity, IdentityChange};
     use meridian_state::identities::change::{NewAccessKey, NewRole, NewSessionKey, NewUser};
+    use meridian_state::identities::{Entity, IdentityChange};
     use meridian_state::{Command, Op, apply};
 
     use super::*;
@@ -503,7 +496,7 @@ mod tests {
         text.parse().expect("valid")
     }
 
-    fn id(prefix: &str, number: u8) -> UniqueId {
+    fn unique_id(prefix: &str, number: u8) -> UniqueId {
         format!("{prefix}{number:017}").parse().expect("valid")
     }
 
@@ -531,7 +524,7 @@ mod tests {
 
         fn create_alice(&mut self, number: u8) {
             let path = "/team/".parse().expect("valid");
-            let (account, name, id) = (account(), name("alice"), id("AIDA", number));
+            let (account, name, id) = (account(), name("alice"), unique_id("AIDA", number));
             let user = NewUser { account, name, path, id, tags: BTreeMap::new(), boundary: None };
             self.change(IdentityChange::CreateUser(user));
         }
@@ -541,7 +534,7 @@ mod tests {
                 account: account(),
                 name: name("reader"),
                 path: "/team/".parse().expect("valid"),
-                id: id("AROA", number),
+                id: unique_id("AROA", number),
                 tags: BTreeMap::new(),
                 boundary: None,
                 trust: "{}".into(),
@@ -559,8 +552,8 @@ mod tests {
             self.change(IdentityChange::AddSessionKey(NewSessionKey { id: key.id(), sealed }));
         }
 
-        fn create_key(&mut self, user: Option<&str>, text: &str) -> String {
-            let (id, user): (AccessKeyId, _) = (text.parse().expect("valid"), user.map(name));
+        fn create_key(&mut self, is_alice: bool, text: &str) -> String {
+            let (id, user): (AccessKeyId, _) = (text.parse().expect("valid"), is_alice.then(|| unique_id("AIDA", 1)));
             let secret = identity_secret::generate_secret_access_key().expect("random");
             let place = SecretPlace::AccessKey { account: account(), user: user.clone(), id: id.clone() };
             let sealed = self.ring.seal_secret(&self.state, &place, &secret).expect("sealed");
@@ -569,7 +562,7 @@ mod tests {
         }
 
         fn set_status(&mut self, status: AccessKeyStatus) {
-            let (account, user, id) = (account(), Some(name("alice")), KEY.parse().expect("valid"));
+            let (account, user, id) = (account(), Some(unique_id("AIDA", 1)), KEY.parse().expect("valid"));
             self.change(IdentityChange::UpdateAccessKey { account, user, id, status });
         }
 
@@ -602,20 +595,22 @@ mod tests {
         }
 
         fn issue_reader(&self) -> TemporaryCredentials {
-            let (name, id, session_name) = (name("reader"), id("AROA", 1), "work".to_owned());
-            self.issue(SessionHolder::Role { name, id, session_name })
+            self.issue(SessionHolder::Role { id: unique_id("AROA", 1), session_name: "work".to_owned() })
         }
     }
 
     #[test]
     fn an_access_key_has_the_secret_that_it_was_made_with() {
         let mut fixture = Fixture::new();
-        let secret = fixture.create_key(Some("alice"), KEY);
-        let root_secret = fixture.create_key(None, "AKIA0000000000000002");
+        let secret = fixture.create_key(true, KEY);
+        let root_secret = fixture.create_key(false, "AKIA0000000000000002");
         let key = fixture.look_up(KEY, None).expect("there");
         assert_eq!(key.secret.expose(), secret);
         assert_eq!(key.caller.arn, "arn:aws:iam::111122223333:user/team/alice");
-        assert_eq!((key.caller.user_name(), key.caller.entity_id()), (Some("alice"), Some(id("AIDA", 1).as_str())));
+        assert_eq!(
+            (key.caller.user_name(), key.caller.entity_id()),
+            (Some("alice"), Some(unique_id("AIDA", 1).as_str()))
+        );
         let root = fixture.look_up("AKIA0000000000000002", None).expect("there");
         assert_eq!((root.secret.expose(), &root.caller.kind), (root_secret.as_str(), &CallerKind::Root));
         let again = fixture.look_up(KEY, None).expect("at hand");
@@ -625,7 +620,7 @@ mod tests {
     #[test]
     fn what_is_taken_out_of_use_is_not_found_from_then_on() {
         let mut fixture = Fixture::new();
-        fixture.create_key(Some("alice"), KEY);
+        fixture.create_key(true, KEY);
         let caller = fixture.look_up(KEY, None).expect("there").caller;
         assert_eq!(check_current(&fixture.state, &caller), Ok(()));
         fixture.set_status(AccessKeyStatus::Inactive);
@@ -633,7 +628,7 @@ mod tests {
         assert_eq!(check_current(&fixture.state, &caller).expect_err("inactive").code, ErrorCode::UnrecognizedClient);
         fixture.set_status(AccessKeyStatus::Active);
         assert!(fixture.look_up(KEY, None).is_ok());
-        let (account, user, key_id) = (account(), Some(name("alice")), KEY.parse().expect("valid"));
+        let (account, user, key_id) = (account(), Some(unique_id("AIDA", 1)), KEY.parse().expect("valid"));
         fixture.change(IdentityChange::DeleteAccessKey { account, user, id: key_id });
         assert_eq!(fixture.look_up(KEY, None).err(), Some(CredentialFault::Unrecognized));
         assert!(check_current(&fixture.state, &caller).is_err());
@@ -642,7 +637,7 @@ mod tests {
     #[test]
     fn secrets_that_do_not_count_any_more_leave_the_memory() {
         let mut fixture = Fixture::new();
-        fixture.create_key(Some("alice"), KEY);
+        fixture.create_key(true, KEY);
         let key = fixture.look_up(KEY, None).expect("there");
         fixture.cache.forget_unusable(&fixture.state);
         assert_eq!(Arc::strong_count(&key.caller), 2, "kept");
@@ -654,22 +649,21 @@ mod tests {
     #[test]
     fn a_token_says_who_its_holder_is() {
         let fixture = Fixture::new();
-        let user = || (name("alice"), id("AIDA", 1));
-        let (user_name, user_id) = user();
+        let user_id = unique_id("AIDA", 1);
         for (holder, arn, principal_id) in [
             (SessionHolder::Root, "arn:aws:iam::111122223333:root", "111122223333".to_owned()),
             (
-                SessionHolder::User { name: user_name, id: user_id.clone() },
+                SessionHolder::User { id: user_id.clone() },
                 "arn:aws:iam::111122223333:user/team/alice",
                 user_id.to_string(),
             ),
             (
-                SessionHolder::Role { name: name("reader"), id: id("AROA", 1), session_name: "work".to_owned() },
+                SessionHolder::Role { id: unique_id("AROA", 1), session_name: "work".to_owned() },
                 "arn:aws:sts::111122223333:assumed-role/reader/work",
-                format!("{}:work", id("AROA", 1)),
+                format!("{}:work", unique_id("AROA", 1)),
             ),
             (
-                SessionHolder::Federated { name: "bob".to_owned(), issuer: Some(user()) },
+                SessionHolder::Federated { name: "bob".to_owned(), issuer: Some(unique_id("AIDA", 1)) },
                 "arn:aws:sts::111122223333:federated-user/bob",
                 "111122223333:bob".to_owned(),
             ),
@@ -689,7 +683,7 @@ mod tests {
         let issued = fixture.issue_reader();
         let caller = fixture.look_up(&issued.access_key_id, Some(&issued.session_token)).expect("valid").caller;
         assert_eq!(caller.entity_arn(), "arn:aws:iam::111122223333:role/team/reader");
-        assert_eq!(caller.entity_id(), Some(id("AROA", 1).as_str()));
+        assert_eq!(caller.entity_id(), Some(unique_id("AROA", 1).as_str()));
     }
 
     #[test]
@@ -706,11 +700,12 @@ mod tests {
     #[test]
     fn forged_tokens_and_those_of_others_are_not_recognized() {
         let mut fixture = Fixture::new();
-        fixture.create_key(Some("alice"), KEY);
+        fixture.create_key(true, KEY);
         let (issued, other) = (fixture.issue_reader(), fixture.issue_reader());
         let elsewhere = Fixture::new().issue_reader();
         let token = issued.session_token.as_str();
-        let flipped: String = token.char_indices().map(|(at, c)| if at == 60 { if c == 'A' { 'B' } else { 'A' } } else { c }).collect();
+        let flipped: String =
+            token.char_indices().map(|(at, c)| if at == 60 { if c == 'A' { 'B' } else { 'A' } } else { c }).collect();
         let long = "A".repeat(1 << 20);
         for (id, token) in [
             (issued.access_key_id.as_str(), None),
@@ -753,8 +748,7 @@ mod tests {
     #[test]
     fn what_no_token_can_carry_is_refused() {
         let fixture = Fixture::new();
-        let (name, id, session_name) = (name("reader"), id("AROA", 1), "work".to_owned());
-        let holder = SessionHolder::Role { name, id, session_name };
+        let holder = SessionHolder::Role { id: unique_id("AROA", 1), session_name: "work".to_owned() };
         let session = Session { policies: vec!["x".repeat(PAYLOAD_LEN_MAX).as_str().into()], ..fixture.session() };
         let error = fixture.lookup().issue(SessionGrant { account: account(), holder, session }).expect_err("too long");
         assert_eq!(error.code, ErrorCode::StsPackedPolicyTooLarge);

@@ -11,8 +11,8 @@ use crate::identities::IdentityRow;
 use crate::region_state::RegionState;
 use crate::rows::{Change, KeyRecord, LinkCursor, Meta, Row, RowChange};
 use crate::{
-    aliases, deletion, domain_keys, grants, identities, import, keys, links, multi_region, policies, primary_region, rotation,
-    schedule, tags, usage,
+    aliases, deletion, domain_keys, grants, identities, import, keys, links, multi_region, policies, primary_region,
+    rotation, schedule, tags, usage,
 };
 
 /// What a command came to. A refusal is a normal outcome: it changed nothing but the clock.

@@ -13,8 +13,8 @@ use meridian_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::apply::{Done, Draft};
-use crate::rows::{AutomaticRotation, Change, LinkCursor, PendingRotation, ReplicaStatus, Rotated, Row, RowId};
 use crate::identities::messages::{IdentityMessage, SecretReference};
+use crate::rows::{AutomaticRotation, Change, LinkCursor, PendingRotation, ReplicaStatus, Rotated, Row, RowId};
 use crate::{identities, multi_region, primary_region, shared_rotation};
 
 /// What one Region tells another. New variants go to the end: the position is part of the encoding.

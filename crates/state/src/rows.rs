@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use meridian_crypto::{DomainKeyId, SealedMaterial, WrappedDomainKey};
 use meridian_model::{
-    AccountId, AliasName, EntityName, GrantId, KeyId, KeyMaterialId, KeySpec, KeyState, KeyUsageType, MultiRegionKeyType,
-    OriginType, Region, RotationType, Timestamp,
+    AccountId, AliasName, GrantId, KeyId, KeyMaterialId, KeySpec, KeyState, KeyUsageType, MultiRegionKeyType,
+    OriginType, Region, RotationType, Timestamp, UniqueId,
 };
 use meridian_policy::StoredPolicy;
 use serde::{Deserialize, Serialize};
@@ -467,18 +467,15 @@ fn decode_identity(table: u8, value: &[u8]) -> Result<IdentityRow, DecodeError> 
 }
 
 fn identity_id(id: &IdentityRowId) -> Vec<u8> {
-    let named = |table, account: &AccountId, name: &EntityName| {
-        joined(table, &[account.to_string().as_bytes(), name.as_str().as_bytes()])
-    };
+    let of = |table, id: &UniqueId| joined(table, &[id.as_str().as_bytes()]);
     match id {
         IdentityRowId::Regions => vec![table::REGIONS],
-        IdentityRowId::User(account, name) => named(table::USER, account, name),
-        IdentityRowId::Group(account, name) => named(table::GROUP, account, name),
-        IdentityRowId::Role(account, name) => named(table::ROLE, account, name),
-        IdentityRowId::Policy(account, name) => named(table::MANAGED_POLICY, account, name),
-        IdentityRowId::PolicyVersion(account, name, version) => {
-            let policy = named(table::POLICY_VERSION, account, name);
-            [&policy[..], &[0], &version.to_be_bytes()].concat() // no name has a byte 0
+        IdentityRowId::User(id) => of(table::USER, id),
+        IdentityRowId::Group(id) => of(table::GROUP, id),
+        IdentityRowId::Role(id) => of(table::ROLE, id),
+        IdentityRowId::Policy(id) => of(table::MANAGED_POLICY, id),
+        IdentityRowId::PolicyVersion(id, version) => {
+            joined(table::POLICY_VERSION, &[id.as_str().as_bytes(), &[0], &version.to_be_bytes()]) // no id has a byte 0
         }
         IdentityRowId::AccessKey(id) => joined(table::ACCESS_KEY, &[id.as_str().as_bytes()]),
         IdentityRowId::SessionKey(id) => joined(table::SESSION_KEY, &[&id.0]),

@@ -8,8 +8,11 @@ use identity_world::*;
 use meridian_model::{EntityKind, ErrorCode, PolicyArn, Timestamp};
 use meridian_state::identities::change::{Membership, NewSessionKey, Tagged};
 use meridian_state::identities::table::{PolicyOrigin, PolicyUse};
-use meridian_state::identities::{AccessKeyStatus, IdentityChange, SESSION_KEY_AGE_MIN};
+use meridian_state::identities::{AccessKeyStatus, Entity, IdentityChange, SESSION_KEY_AGE_MIN};
 use meridian_state::{IdentityRow, quotas};
+
+/// The first byte of the ids of its rows.
+const POLICY_VERSION_TABLE: u8 = 19;
 
 /// A home with the user alice, the group admins, the role reader and the managed policy one.
 fn home() -> Place {
@@ -21,7 +24,7 @@ fn home() -> Place {
     home
 }
 
-fn user(text: &str) -> meridian_state::identities::Entity {
+fn user(text: &str) -> Entity {
     entity(EntityKind::User, text)
 }
 
@@ -29,7 +32,7 @@ fn put_inline(text: &str, document: &str) -> IdentityChange {
     IdentityChange::PutInlinePolicy { entity: user(text), policy: name("inline"), document: document.into() }
 }
 
-fn attach(entity: meridian_state::identities::Entity, policy: &PolicyArn) -> IdentityChange {
+fn attach(entity: Entity, policy: &PolicyArn) -> IdentityChange {
     IdentityChange::AttachPolicy { entity, policy: policy.clone() }
 }
 
@@ -40,7 +43,7 @@ fn entities_are_made_and_found_by_their_names_and_ids() {
     let alice = identities.user(account(), &name("alice")).expect("made");
     assert_eq!(alice.arn(home.state.partition()), "arn:aws:iam::111122223333:user/team/alice");
     assert_eq!(alice.created_at, home.now());
-    assert_eq!(identities.by_unique_id(alice.id.as_str()), Some(&user("alice")));
+    assert_eq!(identities.by_unique_id(alice.id.as_str()), Some(user("alice")));
     assert!(identities.user(account(), &name("Alice")).is_none(), "found as given only");
     assert!(identities.user(other_account(), &name("alice")).is_none());
     assert_eq!(identities.role(account(), &name("reader")).expect("made").session_seconds_max, 3_600);
@@ -90,14 +93,11 @@ fn nothing_is_changed_that_is_not_there() {
             IdentityChange::SetDefaultPolicyVersion { account: account(), policy: name("one"), version: 2 },
             "Policy arn:aws:iam::111122223333:policy/team/one version v2 does not exist or is not attachable.",
         ),
-        (
-            IdentityChange::AddUserToGroup(membership("alice", "nobody")),
-            "The group with name nobody cannot be found.",
-        ),
+        (IdentityChange::AddUserToGroup(membership("alice", "nobody")), "The group with name nobody cannot be found."),
         (IdentityChange::AddUserToGroup(membership("bob", "admins")), "The user with name bob cannot be found."),
-        (create_access_key(Some("bob"), 1), "The user with name bob cannot be found."),
+        (create_access_key(Some("bob"), 1), "The user with name AIDA000000000000BOB cannot be found."),
         (
-            IdentityChange::DeleteAccessKey { account: account(), user: Some(name("alice")), id },
+            IdentityChange::DeleteAccessKey { account: account(), user: Some(user_id("alice")), id },
             "The Access Key with id AKIA0000000000000009 cannot be found.",
         ),
         (
@@ -121,7 +121,7 @@ fn a_user_goes_when_nothing_hangs_on_it() {
     home.done(IdentityChange::AddUserToGroup(membership("alice", "admins")));
     home.done(put_inline("alice", "{}"));
     home.done(attach(user("alice"), &policy_arn("one")));
-    let alice = || Some(name("alice"));
+    let alice = || Some(user_id("alice"));
     let ties = [
         (
             "Cannot delete entity, must delete access keys first.",
@@ -167,7 +167,8 @@ fn a_group_goes_when_it_is_empty_and_a_policy_when_nobody_has_it() {
     assert!(home.refused(delete()).message.starts_with("This policy has more than one version."));
     home.done(IdentityChange::DeletePolicyVersion { account: account(), policy: name("one"), version: 2 });
     home.done(delete());
-    assert_eq!(home.state.identities().policy_versions(account(), &name("one")).count(), 0);
+    assert!(home.state.identities().policy(account(), &name("one")).is_none());
+    assert!(home.state.rows().all(|(id, _)| id[0] != POLICY_VERSION_TABLE), "its version went with it");
 }
 
 #[test]
@@ -196,10 +197,7 @@ fn quotas_hold() {
     let trust = size(quotas::TRUST_POLICY_SIZE + 1);
     for (change, message) in [
         (create_access_key(Some("alice"), 9), "Cannot exceed quota for AccessKeysPerUser: 2"),
-        (
-            IdentityChange::AddUserToGroup(membership("alice", "admins")),
-            "Cannot exceed quota for GroupsPerUser: 10",
-        ),
+        (IdentityChange::AddUserToGroup(membership("alice", "admins")), "Cannot exceed quota for GroupsPerUser: 10"),
         (attach(user("alice"), &policy_arn("policy-10")), "Cannot exceed quota for PoliciesPerUser: 10"),
         (
             new_version("one", true),
@@ -259,7 +257,7 @@ fn versions_of_a_policy_are_numbered_once() {
     );
     home.done(new_version("one", false));
     let versions: Vec<u32> =
-        home.state.identities().policy_versions(account(), &name("one")).map(|row| row.version).collect();
+        home.state.identities().policy_versions(home_policy(&home)).map(|row| row.version).collect();
     assert_eq!(versions, [2, 3]);
     home.done(IdentityChange::SetDefaultPolicyVersion { account: account(), policy: name("one"), version: 3 });
     assert_eq!(home_policy(&home).default_version, 3);
@@ -305,11 +303,7 @@ fn a_role_that_is_linked_to_a_service_is_changed_by_nobody_else() {
     for change in [
         attach(linked(), &policy_arn("one")),
         IdentityChange::DeleteEntity(linked()),
-        IdentityChange::UpdateAssumeRolePolicy {
-            account: account(),
-            role: linked().name,
-            document: "{}".into(),
-        },
+        IdentityChange::UpdateAssumeRolePolicy { account: account(), role: linked().name, document: "{}".into() },
         IdentityChange::Untag { resource: Tagged::Role(account(), linked().name), keys: BTreeSet::new() },
         IdentityChange::SetBoundary { entity: linked(), boundary: Some(policy_arn("one")) },
     ] {
@@ -330,14 +324,14 @@ fn access_keys_belong_to_users_and_to_root_users() {
     home.done(create_access_key(Some("alice"), 1));
     home.done(create_access_key(None, 2));
     let owners = |user: Option<&str>| -> Vec<String> {
-        let user = user.map(name);
+        let user = user.map(user_id);
         home.state.identities().access_keys_of(account(), user.as_ref()).map(|row| row.id.to_string()).collect()
     };
     assert_eq!(owners(Some("alice")), ["AKIA0000000000000001"]);
     assert_eq!(owners(None), ["AKIA0000000000000002"]);
     let update = |user: Option<&str>, id| IdentityChange::UpdateAccessKey {
         account: account(),
-        user: user.map(name),
+        user: user.map(user_id),
         id: access_key_id(id),
         status: AccessKeyStatus::Inactive,
     };
@@ -361,8 +355,9 @@ fn lists_go_on_behind_a_name() {
     assert_eq!(names(None), ["alice", "Bob", "carol", "dave"]);
     assert_eq!(names(Some("Bob")), ["carol", "dave"]);
     assert_eq!(identities.users(other_account(), None).count(), 0);
+    let admins = identities.group(account(), &name("admins")).expect("made");
     let members: Vec<String> =
-        identities.users_in(account(), &name("admins"), Some(&name("Bob"))).map(|row| row.name.to_string()).collect();
+        identities.users_in(admins, Some(&name("Bob"))).map(|row| row.name.to_string()).collect();
     assert_eq!(members, ["carol", "dave"]);
 }
 
@@ -378,7 +373,8 @@ fn identities_are_changed_in_their_home_only() {
 #[test]
 fn keys_for_session_tokens_settle_and_stay_until_their_tokens_have_expired() {
     let mut home = Place::home();
-    let add = |number: u8| IdentityChange::AddSessionKey(NewSessionKey { id: session_key_id(number), sealed: sealed() });
+    let add =
+        |number: u8| IdentityChange::AddSessionKey(NewSessionKey { id: session_key_id(number), sealed: sealed() });
     home.done(add(1));
     let sealing = |home: &Place| home.state.identities().sealing_session_key(home.now()).expect("one").id;
     assert_eq!(sealing(&home), session_key_id(1), "the only one seals at once");
@@ -393,4 +389,32 @@ fn keys_for_session_tokens_settle_and_stay_until_their_tokens_have_expired() {
     let ids: Vec<_> = home.state.identities().session_keys().map(|row| row.id).collect();
     assert_eq!(ids, [session_key_id(2), session_key_id(3)]);
     assert_eq!(home.state.identities().sealing_session_key(Timestamp::default()).expect("one").id, session_key_id(2));
+}
+
+#[test]
+fn a_user_keeps_everything_under_another_name() {
+    let mut home = home();
+    home.done(create_access_key(Some("alice"), 1));
+    home.done(IdentityChange::AddUserToGroup(membership("alice", "admins")));
+    home.done(attach(user("alice"), &policy_arn("one")));
+    let update = |from: Entity, to: &str| IdentityChange::UpdateEntity {
+        entity: from,
+        path: Some("/other/".parse().expect("valid")),
+        name: Some(name(to)),
+    };
+    home.done(update(user("alice"), "Alicia"));
+    home.done(update(entity(EntityKind::Group, "admins"), "Admins")); // another case of the same name
+    let identities = home.state.identities();
+    assert!(!identities.exists(&user("alice")));
+    let alicia = identities.user(account(), &name("Alicia")).expect("renamed");
+    assert_eq!(alicia.arn(home.state.partition()), "arn:aws:iam::111122223333:user/other/Alicia");
+    assert_eq!(identities.groups_of(alicia).map(|group| group.name.as_str()).collect::<Vec<_>>(), ["Admins"]);
+    assert_eq!(identities.access_keys_of(account(), Some(&alicia.id)).count(), 1);
+    assert_eq!(
+        identities.users_of_policy(&policy_arn("one")).map(|(_, used_by)| used_by).collect::<Vec<_>>(),
+        [&user("Alicia")]
+    );
+    home.done(create_user("carol"));
+    assert_eq!(home.refused(update(user("carol"), "ALICIA")).code, ErrorCode::IamEntityAlreadyExists);
+    assert_eq!(home.refused(update(entity(EntityKind::Role, "reader"), "writer")).code, ErrorCode::IamInvalidInput);
 }

@@ -112,14 +112,14 @@ fn changes() -> Vec<IdentityChange> {
 fn deactivate() -> IdentityChange {
     IdentityChange::UpdateAccessKey {
         account: account(),
-        user: Some(name("alice")),
+        user: Some(user_id("alice")),
         id: access_key_id(1),
         status: AccessKeyStatus::Inactive,
     }
 }
 
 fn delete_key() -> IdentityChange {
-    IdentityChange::DeleteAccessKey { account: account(), user: Some(name("alice")), id: access_key_id(1) }
+    IdentityChange::DeleteAccessKey { account: account(), user: Some(user_id("alice")), id: access_key_id(1) }
 }
 
 #[test]
@@ -226,7 +226,9 @@ fn only_the_home_is_heard() {
     let alice = world.state(US).identities().user(account(), &name("alice")).expect("made").clone();
     let forged = [
         IdentityMessage::Put(IdentityRow::User(alice)),
-        IdentityMessage::Delete(IdentityRow::User(world.state(US).identities().user(account(), &name("alice")).expect("made").clone()).id()),
+        IdentityMessage::Delete(
+            IdentityRow::User(world.state(US).identities().user(account(), &name("alice")).expect("made").clone()).id(),
+        ),
         IdentityMessage::Retain { after: None, through: None, ids: Vec::new() },
     ];
     let mut sequence = world.state(EU).cursor(&region(SOUTH)).last_applied;
@@ -238,7 +240,8 @@ fn only_the_home_is_heard() {
     for message in forged {
         apply(&mut world, Delivered::Plain(Message::Identity(Box::new(message))));
     }
-    let reference = SecretReference::SessionKey { id: session_key_id(9), created_at: meridian_model::Timestamp::default() };
+    let reference =
+        SecretReference::SessionKey { id: session_key_id(9), created_at: meridian_model::Timestamp::default() };
     apply(&mut world, Delivered::Secret { reference, sealed: sealed() });
     assert_eq!(world.known(EU), before);
     assert_eq!(world.waiting(EU, SOUTH), None, "and nothing is answered");
@@ -269,7 +272,8 @@ fn which_regions_there_are_is_told_by_nobody_else() {
 fn any_change() -> impl Strategy<Value = IdentityChange> {
     let names = || prop::sample::select(vec!["a", "B", "c"]);
     let kinds = prop::sample::select(vec![EntityKind::User, EntityKind::Group, EntityKind::Role]);
-    let entities = (kinds, names()).prop_map(|(kind, text)| entity(kind, text));
+    let entities = (kinds, names()).prop_map(|(kind, text)| entity(kind, text)).boxed();
+    let entities_of = || entities.clone();
     prop_oneof![
         names().prop_map(create_user),
         names().prop_map(create_group),
@@ -279,15 +283,15 @@ fn any_change() -> impl Strategy<Value = IdentityChange> {
         (names(), 1u8..6).prop_map(|(text, number)| create_access_key(Some(text), number)),
         (names(), 1u8..6).prop_map(|(text, number)| IdentityChange::DeleteAccessKey {
             account: account(),
-            user: Some(name(text)),
+            user: Some(user_id(text)),
             id: access_key_id(number)
         }),
-        entities.clone().prop_map(IdentityChange::DeleteEntity),
-        (entities.clone(), names())
+        entities_of().prop_map(IdentityChange::DeleteEntity),
+        (entities_of(), names())
             .prop_map(|(entity, text)| IdentityChange::AttachPolicy { entity, policy: policy_arn(text) }),
-        (entities.clone(), names())
+        (entities_of(), names())
             .prop_map(|(entity, text)| IdentityChange::DetachPolicy { entity, policy: policy_arn(text) }),
-        (entities, names()).prop_map(|(entity, text)| IdentityChange::PutInlinePolicy {
+        (entities_of(), names()).prop_map(|(entity, text)| IdentityChange::PutInlinePolicy {
             entity,
             policy: name(text),
             document: "{}".into()
@@ -300,6 +304,11 @@ fn any_change() -> impl Strategy<Value = IdentityChange> {
                 group: name(group),
             };
             IdentityChange::AddUserToGroup(membership)
+        }),
+        (entities_of(), names()).prop_map(|(entity, text)| IdentityChange::UpdateEntity {
+            entity,
+            path: None,
+            name: Some(name(text))
         }),
         Just(regions(US, &[US, EU])),
         Just(regions(US, &ALL)),
@@ -328,9 +337,14 @@ proptest! {
         for text in ["a", "B", "c"] {
             let (one, other) = (state.identities(), restored.identities());
             prop_assert!(one.users_of_policy(&policy_arn(text)).eq(other.users_of_policy(&policy_arn(text))));
-            prop_assert!(one.users_in(account(), &name(text), None).eq(other.users_in(account(), &name(text), None)));
-            prop_assert!(one.access_keys_of(account(), Some(&name(text))).eq(other.access_keys_of(account(), Some(&name(text)))));
-            prop_assert_eq!(one.access_keys_of(account(), Some(&name(text))).count() > 0 && one.user(account(), &name(text)).is_none(), false);
+            if let Some(group) = one.group(account(), &name(text)) {
+                prop_assert!(one.users_in(group, None).eq(other.users_in(group, None)));
+            }
+            let id = user_id(text);
+            prop_assert!(one.access_keys_of(account(), Some(&id)).eq(other.access_keys_of(account(), Some(&id))));
+            let has_keys = one.access_keys_of(account(), Some(&id)).next().is_some();
+            prop_assert!(!has_keys || one.user_by_id(id.as_str()).is_some(), "access keys of nobody");
+            prop_assert_eq!(one.user(account(), &name(text)), other.user(account(), &name(text)));
         }
     }
 }

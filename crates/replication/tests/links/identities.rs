@@ -2,7 +2,7 @@
 
 use meridian_crypto::identity_secret::generate_secret_access_key;
 use meridian_crypto::{SecretBytes, SecretPlace, SessionKey};
-use meridian_model::{EntityName, Region};
+use meridian_model::{EntityName, Region, UniqueId};
 use meridian_state::identities::IdentityChange;
 use meridian_state::identities::change::{NewAccessKey, NewSessionKey, NewUser};
 use meridian_state::{Op, RegionState};
@@ -16,6 +16,10 @@ const KEY: &str = "AKIA0000000000000001";
 
 fn alice() -> EntityName {
     "alice".parse().expect("valid")
+}
+
+fn alice_id() -> UniqueId {
+    "AIDA0000000000000001".parse().expect("valid")
 }
 
 fn change(cluster: &Cluster, at: &str, change: IdentityChange) {
@@ -42,16 +46,16 @@ fn create_alice(cluster: &Cluster) -> SecretBytes {
         account: account(),
         name: alice(),
         path: "/".parse().expect("valid"),
-        id: "AIDA0000000000000001".parse().expect("valid"),
+        id: alice_id(),
         tags: std::collections::BTreeMap::new(),
         boundary: None,
     };
     change(cluster, EAST, IdentityChange::CreateUser(user));
     let (id, secret) = (KEY.parse().expect("valid"), generate_secret_access_key().expect("random"));
-    let place = SecretPlace::AccessKey { account: account(), user: Some(alice()), id };
+    let place = SecretPlace::AccessKey { account: account(), user: Some(alice_id()), id };
     let sealed = cluster.region(EAST).keeper.seal_for(&place, &secret);
     let id = KEY.parse().expect("valid");
-    let key = NewAccessKey { id, account: account(), user: Some(alice()), sealed };
+    let key = NewAccessKey { id, account: account(), user: Some(alice_id()), sealed };
     change(cluster, EAST, IdentityChange::CreateAccessKey(key));
     secret
 }
@@ -62,7 +66,7 @@ fn knows_key(state: &RegionState) -> bool {
 
 fn delete_alice(cluster: &Cluster) {
     let id = KEY.parse().expect("valid");
-    change(cluster, EAST, IdentityChange::DeleteAccessKey { account: account(), user: Some(alice()), id });
+    change(cluster, EAST, IdentityChange::DeleteAccessKey { account: account(), user: Some(alice_id()), id });
     let entity = meridian_state::identities::Entity {
         account: account(),
         kind: meridian_model::EntityKind::User,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use meridian_model::{AccessKeyId, AccountId, EntityKind, EntityName, ServiceError};
+use meridian_model::{AccessKeyId, AccountId, EntityKind, ServiceError, UniqueId};
 
 use super::change::NewAccessKey;
 use super::messages::IdentityMessage;
@@ -41,7 +41,7 @@ pub(super) fn put_new(draft: &mut Draft<'_>, new: &NewAccessKey) -> Outcome {
 pub(super) fn update(
     draft: &mut Draft<'_>,
     account: AccountId,
-    user: Option<&EntityName>,
+    user: Option<&UniqueId>,
     id: &AccessKeyId,
     status: AccessKeyStatus,
 ) -> Outcome {
@@ -52,12 +52,7 @@ pub(super) fn update(
     Ok(Done::Identity(row))
 }
 
-pub(super) fn delete(
-    draft: &mut Draft<'_>,
-    account: AccountId,
-    user: Option<&EntityName>,
-    id: &AccessKeyId,
-) -> Outcome {
+pub(super) fn delete(draft: &mut Draft<'_>, account: AccountId, user: Option<&UniqueId>, id: &AccessKeyId) -> Outcome {
     find(draft, account, user, id)?;
     draft.delete_identity(IdentityRowId::AccessKey(id.clone()));
     Ok(Done::Nothing)
@@ -66,7 +61,7 @@ pub(super) fn delete(
 fn find<'a>(
     draft: &Draft<'a>,
     account: AccountId,
-    user: Option<&EntityName>,
+    user: Option<&UniqueId>,
     id: &AccessKeyId,
 ) -> Result<&'a Arc<AccessKeyRecord>, ServiceError> {
     require_owner(draft, account, user)?;
@@ -75,8 +70,8 @@ fn find<'a>(
     own.ok_or_else(|| refusals::no_such_access_key(id))
 }
 
-fn require_owner(draft: &Draft<'_>, account: AccountId, user: Option<&EntityName>) -> Result<(), ServiceError> {
-    let Some(name) = user else { return Ok(()) }; // every account has its root user
-    draft.state.identities().user(account, name).ok_or_else(|| refusals::no_such(EntityKind::User, name))?;
-    Ok(())
+fn require_owner(draft: &Draft<'_>, account: AccountId, user: Option<&UniqueId>) -> Result<(), ServiceError> {
+    let Some(id) = user else { return Ok(()) }; // every account has its root user
+    let own = draft.state.identities().user_by_id(id.as_str()).filter(|row| row.account == account);
+    own.map(drop).ok_or_else(|| refusals::no_such(EntityKind::User, id))
 }

@@ -156,8 +156,8 @@ pub enum IdentityChange {
     UpdateAccessKey {
         /// The account.
         account: AccountId,
-        /// The user; `None` for the root user.
-        user: Option<EntityName>,
+        /// The unique id of the user; `None` for the root user.
+        user: Option<UniqueId>,
         /// The access key.
         id: AccessKeyId,
         /// What it shall be.
@@ -167,19 +167,21 @@ pub enum IdentityChange {
     DeleteAccessKey {
         /// The account.
         account: AccountId,
-        /// The user; `None` for the root user.
-        user: Option<EntityName>,
+        /// The unique id of the user; `None` for the root user.
+        user: Option<UniqueId>,
         /// The access key.
         id: AccessKeyId,
     },
     /// Adds a key that seals session tokens. Of the older ones the newest stays, for the tokens that it has sealed.
     AddSessionKey(NewSessionKey),
-    /// Moves a user or group to another path; roles stay where they are.
-    MoveEntity {
-        /// What is moved.
+    /// Gives a user or group another path or name; `None` keeps what is there.
+    UpdateEntity {
+        /// The user or group; the name of a role never changes.
         entity: Entity,
-        /// Where to.
-        path: EntityPath,
+        /// The new path.
+        path: Option<EntityPath>,
+        /// The new name.
+        name: Option<EntityName>,
     },
     /// Makes the first administrator of an account: a user with a policy of the provider and an access key. Refused once the account
     /// has a user.
@@ -309,8 +311,8 @@ pub struct NewAccessKey {
     pub id: AccessKeyId,
     /// The account.
     pub account: AccountId,
-    /// The user; `None` for the root user of the account.
-    pub user: Option<EntityName>,
+    /// The unique id of the user; `None` for the root user of the account.
+    pub user: Option<UniqueId>,
     /// The secret.
     pub sealed: SealedSecret,
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use meridian_model::{AccountId, EntityKind, EntityName, EntityPath, PolicyArn, ServiceError};
+use meridian_model::{AccountId, EntityKind, EntityName, EntityPath, PolicyArn, ServiceError, UniqueId};
 use meridian_policy::StoredPolicy;
 
 use super::change::{Entity, Membership, NewAccessKey, NewGroup, NewRole, NewUser, Tagged};
@@ -28,7 +28,7 @@ impl Entity {
 pub(super) fn create_user(draft: &mut Draft<'_>, new: &NewUser) -> Outcome {
     let is_taken = draft.state.identities().is_taken(Kind::User, new.account, &new.name);
     require_free(is_taken, EntityKind::User, &new.name)?;
-    require_unused_id(draft, new.id.as_str())?;
+    require_unused_id(draft, &new.id)?;
     require_room(draft, new.account, Kind::User, "UsersPerAccount", USERS_PER_ACCOUNT)?;
     check_tags(&new.tags)?;
     policies::require_boundary(draft, new.boundary.as_ref())?;
@@ -49,7 +49,7 @@ pub(super) fn create_user(draft: &mut Draft<'_>, new: &NewUser) -> Outcome {
 pub(super) fn create_group(draft: &mut Draft<'_>, new: &NewGroup) -> Outcome {
     let is_taken = draft.state.identities().is_taken(Kind::Group, new.account, &new.name);
     require_free(is_taken, EntityKind::Group, &new.name)?;
-    require_unused_id(draft, new.id.as_str())?;
+    require_unused_id(draft, &new.id)?;
     require_room(draft, new.account, Kind::Group, "GroupsPerAccount", GROUPS_PER_ACCOUNT)?;
     let row = GroupRecord {
         account: new.account,
@@ -65,7 +65,7 @@ pub(super) fn create_group(draft: &mut Draft<'_>, new: &NewGroup) -> Outcome {
 pub(super) fn create_role(draft: &mut Draft<'_>, new: &NewRole) -> Outcome {
     let is_taken = draft.state.identities().is_taken(Kind::Role, new.account, &new.name);
     require_free(is_taken, EntityKind::Role, &new.name)?;
-    require_unused_id(draft, new.id.as_str())?;
+    require_unused_id(draft, &new.id)?;
     require_room(draft, new.account, Kind::Role, "RolesPerAccount", ROLES_PER_ACCOUNT)?;
     check_tags(&new.tags)?;
     check_trust(&new.trust)?;
@@ -97,18 +97,21 @@ pub(super) fn delete(draft: &mut Draft<'_>, entity: &Entity) -> Outcome {
     let policies = identities.policies_within(entity).ok_or_else(|| refusals::no_such(*kind, name))?;
     let id = match kind {
         EntityKind::User => {
-            require_no_ties(draft, &user(draft, *account, name)?.clone())?;
-            IdentityRowId::User(*account, name.folded())
+            let row = user(draft, *account, name)?;
+            require_no_ties(draft, row)?;
+            IdentityRowId::User(row.id.clone())
         }
         EntityKind::Group => {
-            if identities.users_in(*account, name, None).next().is_some() {
+            let row = group(draft, *account, name)?;
+            if identities.users_in(row, None).next().is_some() {
                 return Err(refusals::conflict("Cannot delete entity, must remove users from group first."));
             }
-            IdentityRowId::Group(*account, name.folded())
+            IdentityRowId::Group(row.id.clone())
         }
         EntityKind::Role => {
-            require_unprotected(role(draft, *account, name)?)?;
-            IdentityRowId::Role(*account, name.folded())
+            let row = role(draft, *account, name)?;
+            require_unprotected(row)?;
+            IdentityRowId::Role(row.id.clone())
         }
     };
     if !policies.attached.is_empty() {
@@ -119,25 +122,6 @@ pub(super) fn delete(draft: &mut Draft<'_>, entity: &Entity) -> Outcome {
     }
     draft.delete_identity(id);
     Ok(Done::Nothing)
-}
-
-/// Moves a user or group.
-pub(super) fn move_to(draft: &mut Draft<'_>, entity: &Entity, path: &EntityPath) -> Outcome {
-    let Entity { account, kind, name } = entity;
-    let path = path.clone();
-    let row = match kind {
-        EntityKind::User => {
-            let former = user(draft, *account, name)?;
-            IdentityRow::User(Arc::new(UserRecord { path, ..UserRecord::clone(former) }))
-        }
-        EntityKind::Group => {
-            let former = draft.state.identities().group(*account, name);
-            let former = former.ok_or_else(|| refusals::no_such(*kind, name))?;
-            IdentityRow::Group(Arc::new(GroupRecord { path, ..GroupRecord::clone(former) }))
-        }
-        EntityKind::Role => return Err(refusals::invalid_input("A role cannot be moved.")),
-    };
-    draft.put_identity(row)
 }
 
 /// Makes the first user of an account, with everything that it needs to make others.
@@ -151,7 +135,7 @@ pub(super) fn create_administrator(
     if let Some(user) = identities.users(new.account, None).next() {
         return Err(refusals::already_exists(EntityKind::User, &user.name));
     }
-    if identities.access_key(key.id.as_str()).is_some() || key.user.as_ref() != Some(&new.name) {
+    if identities.access_key(key.id.as_str()).is_some() || key.user.as_ref() != Some(&new.id) {
         return Err(refusals::invalid_input("The access key is taken, or belongs to another user."));
     }
     policies::require_attachable(draft, policy)?;
@@ -172,7 +156,7 @@ pub(super) fn create_administrator(
 }
 
 fn require_no_ties(draft: &Draft<'_>, user: &UserRecord) -> Result<(), ServiceError> {
-    if draft.state.identities().access_keys_of(user.account, Some(&user.name)).next().is_some() {
+    if draft.state.identities().access_keys_of(user.account, Some(&user.id)).next().is_some() {
         return Err(refusals::conflict("Cannot delete entity, must delete access keys first."));
     }
     if !user.groups.is_empty() {
@@ -183,33 +167,34 @@ fn require_no_ties(draft: &Draft<'_>, user: &UserRecord) -> Result<(), ServiceEr
 
 /// Removes a role that is linked to a service; its policies go with it.
 pub(super) fn delete_service_linked_role(draft: &mut Draft<'_>, account: AccountId, name: &EntityName) -> Outcome {
-    if role(draft, account, name)?.linked_service.is_none() {
+    let row = role(draft, account, name)?;
+    if row.linked_service.is_none() {
         return Err(refusals::invalid_input("The role is not linked to a service."));
     }
-    draft.delete_identity(IdentityRowId::Role(account, name.folded()));
+    draft.delete_identity(IdentityRowId::Role(row.id.clone()));
     Ok(Done::Nothing)
 }
 
 pub(super) fn add_to_group(draft: &mut Draft<'_>, membership: &Membership) -> Outcome {
     let (group, user) = both(draft, membership)?;
-    if user.groups.contains(&group.name) {
+    if user.groups.contains(&group.id) {
         return Ok(Done::Nothing);
     }
     if user.groups.len() >= GROUPS_PER_USER {
         return Err(refusals::quota("GroupsPerUser", GROUPS_PER_USER));
     }
     let mut row = UserRecord::clone(user);
-    row.groups.insert(group.name.clone());
+    row.groups.insert(group.id.clone());
     draft.put_identity(IdentityRow::User(Arc::new(row)))
 }
 
 pub(super) fn remove_from_group(draft: &mut Draft<'_>, membership: &Membership) -> Outcome {
     let (group, user) = both(draft, membership)?;
-    if !user.groups.contains(&group.name) {
+    if !user.groups.contains(&group.id) {
         return Ok(Done::Nothing);
     }
     let mut row = UserRecord::clone(user);
-    row.groups.remove(&group.name);
+    row.groups.remove(&group.id);
     draft.put_identity(IdentityRow::User(Arc::new(row)))
 }
 
@@ -217,10 +202,47 @@ fn both<'a>(
     draft: &Draft<'a>,
     membership: &Membership,
 ) -> Result<(&'a Arc<GroupRecord>, &'a Arc<UserRecord>), ServiceError> {
-    let Membership { account, user: user_name, group } = membership;
-    let found = draft.state.identities().group(*account, group);
-    let found = found.ok_or_else(|| refusals::no_such(EntityKind::Group, group))?;
-    Ok((found, user(draft, *account, user_name)?))
+    let Membership { account, user: user_name, group: group_name } = membership;
+    Ok((group(draft, *account, group_name)?, user(draft, *account, user_name)?))
+}
+
+/// Gives a user or group another path or name.
+pub(super) fn update(
+    draft: &mut Draft<'_>,
+    entity: &Entity,
+    path: Option<&EntityPath>,
+    new_name: Option<&EntityName>,
+) -> Outcome {
+    let Entity { account, kind, name } = entity;
+    let require_new_name = |kind: Kind| {
+        let renamed = new_name.filter(|new_name| new_name.folded() != name.folded());
+        let is_taken = renamed.is_some_and(|new_name| draft.state.identities().is_taken(kind, *account, new_name));
+        require_free(is_taken, entity.kind, new_name.unwrap_or(name))
+    };
+    let row = match kind {
+        EntityKind::User => {
+            let mut row = UserRecord::clone(user(draft, *account, name)?);
+            require_new_name(Kind::User)?;
+            replace(&mut row.path, path);
+            replace(&mut row.name, new_name);
+            IdentityRow::User(Arc::new(row))
+        }
+        EntityKind::Group => {
+            let mut row = GroupRecord::clone(group(draft, *account, name)?);
+            require_new_name(Kind::Group)?;
+            replace(&mut row.path, path);
+            replace(&mut row.name, new_name);
+            IdentityRow::Group(Arc::new(row))
+        }
+        EntityKind::Role => return Err(refusals::invalid_input("A role keeps its path and its name.")),
+    };
+    draft.put_identity(row)
+}
+
+fn replace<T: Clone>(place: &mut T, new: Option<&T>) {
+    if let Some(new) = new {
+        place.clone_from(new);
+    }
 }
 
 pub(super) fn update_role(
@@ -298,6 +320,14 @@ pub(super) fn user<'a>(
     draft.state.identities().user(account, name).ok_or_else(|| refusals::no_such(EntityKind::User, name))
 }
 
+pub(super) fn group<'a>(
+    draft: &Draft<'a>,
+    account: AccountId,
+    name: &EntityName,
+) -> Result<&'a Arc<GroupRecord>, ServiceError> {
+    draft.state.identities().group(account, name).ok_or_else(|| refusals::no_such(EntityKind::Group, name))
+}
+
 pub(super) fn role<'a>(
     draft: &Draft<'a>,
     account: AccountId,
@@ -327,8 +357,8 @@ pub(super) fn require_room(
 }
 
 /// An id is never given twice; the leader draws another one and tries again.
-pub(super) fn require_unused_id(draft: &Draft<'_>, id: &str) -> Result<(), ServiceError> {
-    if draft.state.identities().by_unique_id(id).is_none() { Ok(()) } else { Err(ServiceError::internal()) }
+pub(super) fn require_unused_id(draft: &Draft<'_>, id: &UniqueId) -> Result<(), ServiceError> {
+    if draft.state.identities().is_id_taken(id) { Err(ServiceError::internal()) } else { Ok(()) }
 }
 
 fn require_free(is_taken: bool, kind: EntityKind, name: &EntityName) -> Result<(), ServiceError> {

@@ -6,7 +6,7 @@
 //! Always true: only what the home Region says counts, as soon as a Region knows which one that is.
 
 use meridian_crypto::{SealedSecret, SecretPlace, SessionKeyId};
-use meridian_model::{AccessKeyId, AccountId, EntityName, Region, Timestamp};
+use meridian_model::{AccessKeyId, AccountId, Region, Timestamp, UniqueId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -55,8 +55,8 @@ pub enum SecretReference {
         id: AccessKeyId,
         /// The account.
         account: AccountId,
-        /// The user; `None` for the root user.
-        user: Option<EntityName>,
+        /// The unique id of the user; `None` for the root user.
+        user: Option<UniqueId>,
         /// Whether it may be used.
         status: AccessKeyStatus,
         /// When it was made.
@@ -205,12 +205,7 @@ pub(crate) fn receive(draft: &mut Draft<'_>, from: &Region, message: &IdentityMe
 }
 
 /// Takes in a row with a secret that was sealed for this Region.
-pub(crate) fn receive_secret(
-    draft: &mut Draft<'_>,
-    from: &Region,
-    reference: &SecretReference,
-    sealed: &SealedSecret,
-) {
+pub(crate) fn receive_secret(draft: &mut Draft<'_>, from: &Region, reference: &SecretReference, sealed: &SealedSecret) {
     if is_heard(draft.state, from) {
         draft.put(Row::Identity(reference.row(sealed)));
     }

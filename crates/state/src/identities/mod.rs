@@ -30,7 +30,7 @@ pub mod table;
 use std::sync::Arc;
 
 use meridian_crypto::SessionKeyId;
-use meridian_model::{AccessKeyId, AccountId, EntityName, ServiceError};
+use meridian_model::{AccessKeyId, ServiceError, UniqueId};
 use serde::{Deserialize, Serialize};
 
 pub use change::{Entity, IdentityChange};
@@ -65,21 +65,21 @@ pub enum IdentityRow {
     SessionKey(Arc<SessionKeyRecord>),
 }
 
-/// Names a row of an identity; names of entities are in lower case. In the order of the tables.
+/// Names a row of an identity, in the order of the tables.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum IdentityRowId {
     /// The one [`ClusterRegions`].
     Regions,
     /// A user.
-    User(AccountId, EntityName),
+    User(UniqueId),
     /// A group.
-    Group(AccountId, EntityName),
+    Group(UniqueId),
     /// A role.
-    Role(AccountId, EntityName),
+    Role(UniqueId),
     /// A managed policy.
-    Policy(AccountId, EntityName),
+    Policy(UniqueId),
     /// A version of a managed policy.
-    PolicyVersion(AccountId, EntityName, u32),
+    PolicyVersion(UniqueId, u32),
     /// An access key.
     AccessKey(AccessKeyId),
     /// A key that seals session tokens.
@@ -92,11 +92,11 @@ impl IdentityRow {
     pub fn id(&self) -> IdentityRowId {
         match self {
             Self::Regions(_) => IdentityRowId::Regions,
-            Self::User(row) => IdentityRowId::User(row.account, row.name.folded()),
-            Self::Group(row) => IdentityRowId::Group(row.account, row.name.folded()),
-            Self::Role(row) => IdentityRowId::Role(row.account, row.name.folded()),
-            Self::Policy(row) => IdentityRowId::Policy(row.account, row.name.folded()),
-            Self::PolicyVersion(row) => IdentityRowId::PolicyVersion(row.account, row.policy.folded(), row.version),
+            Self::User(row) => IdentityRowId::User(row.id.clone()),
+            Self::Group(row) => IdentityRowId::Group(row.id.clone()),
+            Self::Role(row) => IdentityRowId::Role(row.id.clone()),
+            Self::Policy(row) => IdentityRowId::Policy(row.id.clone()),
+            Self::PolicyVersion(row) => IdentityRowId::PolicyVersion(row.policy.clone(), row.version),
             Self::AccessKey(row) => IdentityRowId::AccessKey(row.id.clone()),
             Self::SessionKey(row) => IdentityRowId::SessionKey(row.id),
         }
@@ -154,7 +154,9 @@ pub(crate) fn apply(draft: &mut Draft<'_>, change: &IdentityChange) -> Outcome {
             access_keys::delete(draft, *account, user.as_ref(), id)
         }
         IdentityChange::AddSessionKey(new) => session_keys::add(draft, new),
-        IdentityChange::MoveEntity { entity, path } => entities::move_to(draft, entity, path),
+        IdentityChange::UpdateEntity { entity, path, name } => {
+            entities::update(draft, entity, path.as_ref(), name.as_ref())
+        }
         IdentityChange::CreateAdministrator { user, policy, key } => {
             entities::create_administrator(draft, user, policy, key)
         }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use meridian_model::{AccountId, EntityKind, EntityName, PolicyArn, ServiceError};
+use meridian_model::{AccountId, EntityKind, EntityName, PolicyArn, ServiceError, UniqueId};
 use meridian_policy::StoredPolicy;
 
 use super::change::{Entity, NewPolicy};
-use super::entities::{check_tags, require_room, require_unprotected, require_unused_id, role, user};
+use super::entities::{check_tags, group, require_room, require_unprotected, require_unused_id, role, user};
 use super::records::{GroupRecord, ManagedPolicyRecord, Policies, PolicyVersionRecord, RoleRecord, UserRecord};
 use super::table::Kind;
 use super::{IdentityRow, IdentityRowId, refusals};
@@ -61,9 +61,13 @@ pub(super) fn attach(draft: &mut Draft<'_>, entity: &Entity, policy: &PolicyArn)
 }
 
 pub(super) fn detach(draft: &mut Draft<'_>, entity: &Entity, policy: &PolicyArn) -> Outcome {
-    change(draft, entity, |policies| {
-        if policies.attached.remove(policy) { Ok(()) } else { Err(refusals::no_such_policy(policy)) }
-    })
+    change(
+        draft,
+        entity,
+        |policies| {
+            if policies.attached.remove(policy) { Ok(()) } else { Err(refusals::no_such_policy(policy)) }
+        },
+    )
 }
 
 /// Changes the policies of a user, group or role that is not linked to a service.
@@ -80,8 +84,7 @@ fn change(
             IdentityRow::User(Arc::new(row))
         }
         EntityKind::Group => {
-            let former = draft.state.identities().group(*account, name);
-            let mut row = GroupRecord::clone(former.ok_or_else(|| refusals::no_such(*kind, name))?);
+            let mut row = GroupRecord::clone(group(draft, *account, name)?);
             change(&mut row.policies)?;
             IdentityRow::Group(Arc::new(row))
         }
@@ -140,10 +143,10 @@ pub(super) fn create(draft: &mut Draft<'_>, new: &NewPolicy) -> Outcome {
     if draft.state.identities().is_taken(Kind::Policy, new.account, &new.name) {
         return Err(refusals::policy_already_exists(&new.name));
     }
-    require_unused_id(draft, new.id.as_str())?;
+    require_unused_id(draft, &new.id)?;
     require_room(draft, new.account, Kind::Policy, "PoliciesPerAccount", POLICIES_PER_ACCOUNT)?;
     check_tags(&new.tags)?;
-    put_version(draft, new.account, &new.name, 1, &new.document)?;
+    put_version(draft, &new.id, 1, &new.document)?;
     let row = ManagedPolicyRecord {
         account: new.account,
         name: new.name.clone(),
@@ -166,13 +169,13 @@ pub(super) fn delete(draft: &mut Draft<'_>, account: AccountId, name: &EntityNam
     if identities.users_of_policy(&row.arn(draft.state.partition())).next().is_some() {
         return Err(refusals::conflict("Cannot delete a policy attached to entities."));
     }
-    if identities.policy_versions(account, name).nth(1).is_some() {
+    if identities.policy_versions(row).nth(1).is_some() {
         let message = "This policy has more than one version. Before you delete a policy, you must delete the policy's \
                        versions. The default version is deleted with the policy.";
         return Err(refusals::conflict(message));
     }
-    draft.delete_identity(IdentityRowId::PolicyVersion(account, name.folded(), row.default_version));
-    draft.delete_identity(IdentityRowId::Policy(account, name.folded()));
+    draft.delete_identity(IdentityRowId::PolicyVersion(row.id.clone(), row.default_version));
+    draft.delete_identity(IdentityRowId::Policy(row.id.clone()));
     Ok(Done::Nothing)
 }
 
@@ -185,14 +188,19 @@ pub(super) fn create_version(
     set_as_default: bool,
 ) -> Outcome {
     let former = find(draft, account, name)?;
-    if draft.state.identities().policy_versions(account, name).count() >= VERSIONS_PER_POLICY {
+    if draft.state.identities().policy_versions(former).count() >= VERSIONS_PER_POLICY {
         return Err(refusals::too_many_versions());
     }
     let version = former.newest_version + 1;
-    let made = put_version(draft, account, name, version, document)?;
+    let made = put_version(draft, &former.id, version, document)?;
     let default_version = if set_as_default { version } else { former.default_version };
     let updated_at = draft.now;
-    let row = ManagedPolicyRecord { default_version, newest_version: version, updated_at, ..ManagedPolicyRecord::clone(former) };
+    let row = ManagedPolicyRecord {
+        default_version,
+        newest_version: version,
+        updated_at,
+        ..ManagedPolicyRecord::clone(former)
+    };
     draft.put_identity(IdentityRow::Policy(Arc::new(row)))?;
     Ok(made)
 }
@@ -203,7 +211,7 @@ pub(super) fn delete_version(draft: &mut Draft<'_>, account: AccountId, name: &E
     if row.default_version == version {
         return Err(refusals::conflict("Cannot delete the default version of a policy."));
     }
-    draft.delete_identity(IdentityRowId::PolicyVersion(account, name.folded(), version));
+    draft.delete_identity(IdentityRowId::PolicyVersion(row.id.clone(), version));
     Ok(Done::Nothing)
 }
 
@@ -215,7 +223,8 @@ pub(super) fn set_default_version(
 ) -> Outcome {
     let former = find(draft, account, name)?;
     require_version(draft, former, version)?;
-    let row = ManagedPolicyRecord { default_version: version, updated_at: draft.now, ..ManagedPolicyRecord::clone(former) };
+    let row =
+        ManagedPolicyRecord { default_version: version, updated_at: draft.now, ..ManagedPolicyRecord::clone(former) };
     draft.put_identity(IdentityRow::Policy(Arc::new(row)))
 }
 
@@ -228,22 +237,16 @@ pub(super) fn find<'a>(
 }
 
 fn require_version(draft: &Draft<'_>, row: &ManagedPolicyRecord, version: u32) -> Result<(), ServiceError> {
-    let found = draft.state.identities().policy_version(row.account, &row.name, version);
+    let found = draft.state.identities().policy_version(row, version);
     let arn = || row.arn(draft.state.partition());
     found.map(drop).ok_or_else(|| refusals::no_such_version(arn(), version))
 }
 
-fn put_version(
-    draft: &mut Draft<'_>,
-    account: AccountId,
-    policy: &EntityName,
-    version: u32,
-    document: &StoredPolicy,
-) -> Outcome {
+fn put_version(draft: &mut Draft<'_>, policy: &UniqueId, version: u32, document: &StoredPolicy) -> Outcome {
     if document.size() > MANAGED_POLICY_SIZE {
         return Err(refusals::quota("PolicySize", MANAGED_POLICY_SIZE));
     }
     let (policy, document) = (policy.clone(), document.clone());
-    let row = PolicyVersionRecord { account, policy, version, created_at: draft.now, document };
+    let row = PolicyVersionRecord { policy, version, created_at: draft.now, document };
     draft.put_identity(IdentityRow::PolicyVersion(Arc::new(row)))
 }

@@ -1,12 +1,14 @@
 //! What stands in the rows of identities.
 //!
-//! Everything that belongs to one entity stands in its row, except what has a life of its own: access keys, and the versions of
+//! A row is known by the unique id of what it is about, so that a name may change. Everything that belongs to one entity stands in its row, except what has a life of its own: access keys, and the versions of
 //! managed policies. Users name their groups, so that no row grows with the number of users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use meridian_crypto::{SealedSecret, SessionKeyId};
-use meridian_model::{AccessKeyId, AccountId, EntityKind, EntityName, EntityPath, Partition, PolicyArn, Region, Timestamp, UniqueId};
+use meridian_model::{
+    AccessKeyId, AccountId, EntityKind, EntityName, EntityPath, Partition, PolicyArn, Region, Timestamp, UniqueId,
+};
 use meridian_policy::StoredPolicy;
 use serde::{Deserialize, Serialize};
 
@@ -41,8 +43,8 @@ pub struct UserRecord {
     pub boundary: Option<PolicyArn>,
     /// The user's own policies.
     pub policies: Policies,
-    /// The groups that the user is in, at most 10.
-    pub groups: BTreeSet<EntityName>,
+    /// The unique ids of the groups that the user is in, at most 10.
+    pub groups: BTreeSet<UniqueId>,
 }
 
 /// A group of users; [`UserRecord::groups`] says who is in it.
@@ -119,10 +121,8 @@ pub struct ManagedPolicyRecord {
 /// One version of a managed policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyVersionRecord {
-    /// The account.
-    pub account: AccountId,
-    /// The policy.
-    pub policy: EntityName,
+    /// The unique id of the policy.
+    pub policy: UniqueId,
     /// 1, 2, 3, ...; `v1`, `v2`, `v3` on the wire.
     pub version: u32,
     /// When it was made.
@@ -147,8 +147,8 @@ pub struct AccessKeyRecord {
     pub id: AccessKeyId,
     /// The account.
     pub account: AccountId,
-    /// The user; `None` for the root user of the account.
-    pub user: Option<EntityName>,
+    /// The unique id of the user; `None` for the root user of the account.
+    pub user: Option<UniqueId>,
     /// Whether it may be used.
     pub status: AccessKeyStatus,
     /// When it was made.

@@ -8,7 +8,7 @@ use super::change::Entity;
 
 /// There is no user, group or role of this name.
 #[must_use]
-pub fn no_such(kind: EntityKind, name: &EntityName) -> ServiceError {
+pub fn no_such(kind: EntityKind, name: impl fmt::Display) -> ServiceError {
     missing(format!("The {} with name {name} cannot be found.", kind.as_str()))
 }
 
@@ -22,21 +22,21 @@ pub(super) fn not_attachable(policy: &PolicyArn) -> ServiceError {
     missing(format!("Policy {policy} does not exist or is not attachable."))
 }
 
-/// The managed policy has no such version.
+/// There is no such version of a managed policy.
 #[must_use]
 pub fn no_such_version(policy: impl fmt::Display, version: u32) -> ServiceError {
     missing(format!("Policy {policy} version v{version} does not exist or is not attachable."))
 }
 
-/// The user, group or role has no inline policy of this name.
+/// There is no such inline policy.
 #[must_use]
 pub fn no_such_inline_policy(entity: &Entity, policy: &EntityName) -> ServiceError {
     missing(format!("The {} policy with name {policy} cannot be found.", entity.kind.as_str()))
 }
 
-/// The user has no such access key.
+/// There is no such access key.
 #[must_use]
-pub fn no_such_access_key(id: impl fmt::Display) -> ServiceError {
+pub fn no_such_access_key(id: &AccessKeyId) -> ServiceError {
     missing(format!("The Access Key with id {id} cannot be found."))
 }
 
@@ -94,13 +94,12 @@ fn limit_exceeded(message: String) -> ServiceError {
 /// The role is linked to a service.
 #[must_use]
 pub fn protected_role(role: &EntityName) -> ServiceError {
-    let message = format!(
-        "Cannot perform the operation on the protected role '{role}' - this role is only modifiable by AWS"
-    );
+    let message =
+        format!("Cannot perform the operation on the protected role '{role}' - this role is only modifiable by AWS");
     ServiceError::new(ErrorCode::IamUnmodifiableEntity, message)
 }
 
-/// The request cannot be meant so.
+/// The request is well formed and makes no sense.
 #[must_use]
 pub fn invalid_input(message: &str) -> ServiceError {
     ServiceError::new(ErrorCode::IamInvalidInput, message)

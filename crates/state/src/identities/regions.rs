@@ -54,7 +54,8 @@ pub(super) fn set(draft: &mut Draft<'_>, home: &Region, regions: &BTreeSet<Regio
         }
         return Done::Identity(IdentityRow::Regions(row));
     }
-    let was_told = |region: &&Region| !is_new_home && known.as_ref().is_some_and(|known| known.regions.contains(*region));
+    let was_told =
+        |region: &&Region| !is_new_home && known.as_ref().is_some_and(|known| known.regions.contains(*region));
     for region in regions.iter().filter(|region| **region != here && !was_told(region)) {
         messages::tell_everything(draft, region);
     }

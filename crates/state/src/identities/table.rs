@@ -18,25 +18,22 @@ use super::records::{
 use super::session_keys::is_settled;
 use super::{IdentityRow, IdentityRowId};
 
-/// An account and a name in lower case.
-type Named = (AccountId, EntityName);
-
 /// Every identity that a Region knows.
 #[derive(Clone, Debug, Default)]
 pub struct IdentityTable {
     regions: Option<Arc<ClusterRegions>>,
-    users: OrdMap<Named, Arc<UserRecord>>,
-    groups: OrdMap<Named, Arc<GroupRecord>>,
-    roles: OrdMap<Named, Arc<RoleRecord>>,
-    policies: OrdMap<Named, Arc<ManagedPolicyRecord>>,
-    versions: OrdMap<(AccountId, EntityName, u32), Arc<PolicyVersionRecord>>,
+    users: OrdMap<UniqueId, Arc<UserRecord>>,
+    groups: OrdMap<UniqueId, Arc<GroupRecord>>,
+    roles: OrdMap<UniqueId, Arc<RoleRecord>>,
+    policies: OrdMap<UniqueId, Arc<ManagedPolicyRecord>>,
+    versions: OrdMap<(UniqueId, u32), Arc<PolicyVersionRecord>>,
     access_keys: OrdMap<AccessKeyId, Arc<AccessKeyRecord>>,
     session_keys: OrdMap<SessionKeyId, Arc<SessionKeyRecord>>,
-    // Indexes, derived from the tables above.
-    members: OrdSet<(AccountId, EntityName, EntityName)>,
-    keys_of_owners: OrdSet<(AccountId, Option<EntityName>, AccessKeyId)>,
+    // Indexes, derived from the tables above. Names in them are in lower case.
+    by_name: OrdMap<(AccountId, Kind, EntityName), UniqueId>,
+    members: OrdSet<(UniqueId, EntityName, UniqueId)>,
+    keys_of_owners: OrdSet<(AccountId, Option<UniqueId>, AccessKeyId)>,
     uses_of_policies: OrdSet<(PolicyArn, PolicyUse, Entity)>,
-    by_unique_id: OrdMap<UniqueId, Entity>,
     counts: OrdMap<(AccountId, Kind), usize>,
 }
 
@@ -49,7 +46,7 @@ pub enum PolicyUse {
     Boundary,
 }
 
-/// What is counted for the quotas of an account.
+/// What has a name in an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     User,
@@ -96,25 +93,41 @@ impl IdentityTable {
     /// A user.
     #[must_use]
     pub fn user(&self, account: AccountId, name: &EntityName) -> Option<&Arc<UserRecord>> {
-        self.users.get(&(account, name.folded())).filter(|row| row.name == *name)
+        self.users.get(self.id_of(account, Kind::User, name)?).filter(|row| row.name == *name)
+    }
+
+    /// A user, by its unique id.
+    #[must_use]
+    pub fn user_by_id(&self, id: &str) -> Option<&Arc<UserRecord>> {
+        self.users.get(id)
     }
 
     /// A group.
     #[must_use]
     pub fn group(&self, account: AccountId, name: &EntityName) -> Option<&Arc<GroupRecord>> {
-        self.groups.get(&(account, name.folded())).filter(|row| row.name == *name)
+        self.groups.get(self.id_of(account, Kind::Group, name)?).filter(|row| row.name == *name)
     }
 
     /// A role.
     #[must_use]
     pub fn role(&self, account: AccountId, name: &EntityName) -> Option<&Arc<RoleRecord>> {
-        self.roles.get(&(account, name.folded())).filter(|row| row.name == *name)
+        self.roles.get(self.id_of(account, Kind::Role, name)?).filter(|row| row.name == *name)
+    }
+
+    /// A role, by its unique id.
+    #[must_use]
+    pub fn role_by_id(&self, id: &str) -> Option<&Arc<RoleRecord>> {
+        self.roles.get(id)
     }
 
     /// A managed policy of an account.
     #[must_use]
     pub fn policy(&self, account: AccountId, name: &EntityName) -> Option<&Arc<ManagedPolicyRecord>> {
-        self.policies.get(&(account, name.folded())).filter(|row| row.name == *name)
+        self.policies.get(self.id_of(account, Kind::Policy, name)?).filter(|row| row.name == *name)
+    }
+
+    fn id_of(&self, account: AccountId, kind: Kind, name: &EntityName) -> Option<&UniqueId> {
+        self.by_name.get(&(account, kind, name.folded()))
     }
 
     /// The managed policy of an account with this ARN, path included; `None` for those of the provider.
@@ -126,35 +139,22 @@ impl IdentityTable {
 
     /// One version of a managed policy.
     #[must_use]
-    pub fn policy_version(
-        &self,
-        account: AccountId,
-        policy: &EntityName,
-        version: u32,
-    ) -> Option<&Arc<PolicyVersionRecord>> {
-        self.versions.get(&(account, policy.folded(), version)).filter(|row| row.policy == *policy)
+    pub fn policy_version(&self, policy: &ManagedPolicyRecord, version: u32) -> Option<&Arc<PolicyVersionRecord>> {
+        self.versions.get(&(policy.id.clone(), version))
     }
 
     /// The versions of a managed policy, oldest first.
     pub fn policy_versions(
         &self,
-        account: AccountId,
-        policy: &EntityName,
-    ) -> impl Iterator<Item = &Arc<PolicyVersionRecord>> + '_ {
-        let folded = policy.folded();
-        self.versions
-            .range((account, folded.clone(), 0)..)
-            .take_while(move |((owner, name, _), _)| *owner == account && *name == folded)
-            .map(|(_, row)| row)
+        policy: &ManagedPolicyRecord,
+    ) -> impl Iterator<Item = &Arc<PolicyVersionRecord>> + use<'_> {
+        let id = policy.id.clone();
+        self.versions.range((id.clone(), 0)..).take_while(move |((owner, _), _)| *owner == id).map(|(_, row)| row)
     }
 
     /// The users of `account` whose names come after `after`, in the order of their names in lower case.
-    pub fn users(
-        &self,
-        account: AccountId,
-        after: Option<&EntityName>,
-    ) -> impl Iterator<Item = &Arc<UserRecord>> + '_ {
-        of_account(&self.users, account, after)
+    pub fn users(&self, account: AccountId, after: Option<&EntityName>) -> impl Iterator<Item = &Arc<UserRecord>> + '_ {
+        self.named(Kind::User, account, after).filter_map(|id| self.users.get(id))
     }
 
     /// The groups of `account`, as [`IdentityTable::users`].
@@ -163,16 +163,12 @@ impl IdentityTable {
         account: AccountId,
         after: Option<&EntityName>,
     ) -> impl Iterator<Item = &Arc<GroupRecord>> + '_ {
-        of_account(&self.groups, account, after)
+        self.named(Kind::Group, account, after).filter_map(|id| self.groups.get(id))
     }
 
     /// The roles of `account`, as [`IdentityTable::users`].
-    pub fn roles(
-        &self,
-        account: AccountId,
-        after: Option<&EntityName>,
-    ) -> impl Iterator<Item = &Arc<RoleRecord>> + '_ {
-        of_account(&self.roles, account, after)
+    pub fn roles(&self, account: AccountId, after: Option<&EntityName>) -> impl Iterator<Item = &Arc<RoleRecord>> + '_ {
+        self.named(Kind::Role, account, after).filter_map(|id| self.roles.get(id))
     }
 
     /// The managed policies of `account`, as [`IdentityTable::users`].
@@ -181,30 +177,45 @@ impl IdentityTable {
         account: AccountId,
         after: Option<&EntityName>,
     ) -> impl Iterator<Item = &Arc<ManagedPolicyRecord>> + '_ {
-        of_account(&self.policies, account, after)
+        self.named(Kind::Policy, account, after).filter_map(|id| self.policies.get(id))
     }
 
-    /// The users in a group after the user `after`, in the order of their names.
+    /// The ids of what has a name, in the order of the names.
+    fn named(
+        &self,
+        kind: Kind,
+        account: AccountId,
+        after: Option<&EntityName>,
+    ) -> impl Iterator<Item = &UniqueId> + use<'_> {
+        let start = match after {
+            Some(after) => Bound::Excluded((account, kind, after.folded())),
+            None => Bound::Included((account, kind, EntityName::lowest())),
+        };
+        self.by_name
+            .range((start, Bound::Unbounded))
+            .take_while(move |((owner, of, _), _)| *owner == account && *of == kind)
+            .map(|(_, id)| id)
+    }
+
+    /// The users in a group whose names come after `after`, in the order of their names in lower case.
     pub fn users_in(
         &self,
-        account: AccountId,
-        group: &EntityName,
+        group: &GroupRecord,
         after: Option<&EntityName>,
-    ) -> impl Iterator<Item = &Arc<UserRecord>> + '_ {
-        let group = group.clone();
-        let start = match after {
-            Some(after) => Bound::Excluded((account, group.clone(), after.folded())),
-            None => Bound::Included((account, group.clone(), EntityName::lowest())),
-        };
+    ) -> impl Iterator<Item = &Arc<UserRecord>> + use<'_> {
+        let id = group.id.clone();
+        let after = after.map(EntityName::folded);
+        let start = (id.clone(), after.clone().unwrap_or_else(EntityName::lowest), lowest_id());
         self.members
-            .range((start, Bound::Unbounded))
-            .take_while(move |(owner, name, _)| *owner == account && *name == group)
-            .filter_map(move |(_, _, user)| self.users.get(&(account, user.clone())))
+            .range(start..)
+            .take_while(move |(group, _, _)| *group == id)
+            .filter(move |(_, name, _)| after.as_ref() != Some(name))
+            .filter_map(|(_, _, user)| self.users.get(user))
     }
 
-    /// The groups that a user is in, in the order of their names.
+    /// The groups that a user is in, in the order of their ids.
     pub fn groups_of<'a>(&'a self, user: &'a UserRecord) -> impl Iterator<Item = &'a Arc<GroupRecord>> + 'a {
-        user.groups.iter().filter_map(|name| self.group(user.account, name))
+        user.groups.iter().filter_map(|id| self.groups.get(id))
     }
 
     /// An access key, whoever it belongs to.
@@ -213,12 +224,12 @@ impl IdentityTable {
         self.access_keys.get(id)
     }
 
-    /// The access keys of a user, or of the root user of `account` for `None`; at most two, in the order of their ids.
+    /// The access keys of the user with a unique id, or of the root user of `account` for `None`; at most two, in the order of their ids.
     pub fn access_keys_of(
         &self,
         account: AccountId,
-        user: Option<&EntityName>,
-    ) -> impl Iterator<Item = &Arc<AccessKeyRecord>> + '_ {
+        user: Option<&UniqueId>,
+    ) -> impl Iterator<Item = &Arc<AccessKeyRecord>> + use<'_> {
         let user = user.cloned();
         self.keys_of_owners
             .range((Bound::Included((account, user.clone(), AccessKeyId::lowest())), Bound::Unbounded))
@@ -247,8 +258,12 @@ impl IdentityTable {
 
     /// The user, group or role with a unique id.
     #[must_use]
-    pub fn by_unique_id(&self, id: &str) -> Option<&Entity> {
-        self.by_unique_id.get(id)
+    pub fn by_unique_id(&self, id: &str) -> Option<Entity> {
+        let entity = |kind, account, name: &EntityName| Entity { account, kind, name: name.clone() };
+        let user = self.users.get(id).map(|row| entity(EntityKind::User, row.account, &row.name));
+        let group = || self.groups.get(id).map(|row| entity(EntityKind::Group, row.account, &row.name));
+        let role = || self.roles.get(id).map(|row| entity(EntityKind::Role, row.account, &row.name));
+        user.or_else(group).or_else(role)
     }
 
     /// Whether there is a user, group or role.
@@ -281,7 +296,8 @@ impl IdentityTable {
     #[must_use]
     pub fn policies_of_user<'a>(&'a self, user: &'a UserRecord) -> PrincipalPolicies<'a> {
         let own = self.attached(EntityKind::User, &user.name, &user.policies);
-        let groups = self.groups_of(user).flat_map(|group| self.attached(EntityKind::Group, &group.name, &group.policies));
+        let groups =
+            self.groups_of(user).flat_map(|group| self.attached(EntityKind::Group, &group.name, &group.policies));
         PrincipalPolicies { identity: own.chain(groups).collect(), boundary: self.boundary(user.boundary.as_ref()) }
     }
 
@@ -295,7 +311,7 @@ impl IdentityTable {
     /// A managed policy in the version that counts now.
     #[must_use]
     pub fn managed<'a>(&'a self, arn: &'a PolicyArn) -> AttachedPolicy<'a> {
-        let current = self.policy_by_arn(arn).and_then(|row| self.policy_version(row.account, &row.name, row.default_version));
+        let current = self.policy_by_arn(arn).and_then(|row| self.policy_version(row, row.default_version));
         AttachedPolicy { origin: PolicyOrigin::Managed(arn), document: current.map(|version| &version.document) }
     }
 
@@ -317,28 +333,20 @@ impl IdentityTable {
     }
 }
 
-fn of_account<'a, T>(
-    table: &'a OrdMap<Named, Arc<T>>,
-    account: AccountId,
-    after: Option<&EntityName>,
-) -> impl Iterator<Item = &'a Arc<T>> + 'a {
-    let start = match after {
-        Some(after) => Bound::Excluded((account, after.folded())),
-        None => Bound::Included((account, EntityName::lowest())),
-    };
-    table.range((start, Bound::Unbounded)).take_while(move |((owner, _), _)| *owner == account).map(|(_, row)| row)
+/// The first of all unique ids in their order.
+fn lowest_id() -> UniqueId {
+    "0000000000000000".parse().expect("sixteen digits")
 }
 
 impl IdentityTable {
     /// Whether an entity of the kind has the name, in whatever case.
     pub(super) fn is_taken(&self, kind: Kind, account: AccountId, name: &EntityName) -> bool {
-        let named = (account, name.folded());
-        match kind {
-            Kind::User => self.users.contains_key(&named),
-            Kind::Group => self.groups.contains_key(&named),
-            Kind::Role => self.roles.contains_key(&named),
-            Kind::Policy => self.policies.contains_key(&named),
-        }
+        self.id_of(account, kind, name).is_some()
+    }
+
+    /// Whether anything has the unique id, now.
+    pub(super) fn is_id_taken(&self, id: &UniqueId) -> bool {
+        self.by_unique_id(id.as_str()).is_some() || self.policies.contains_key(id)
     }
 
     /// How many there are of a kind in an account.
@@ -368,28 +376,25 @@ impl IdentityTable {
         self.index(&row, true);
         match row {
             IdentityRow::Regions(row) => self.regions = Some(row),
-            IdentityRow::User(row) => drop(self.users.insert((row.account, row.name.folded()), row)),
-            IdentityRow::Group(row) => drop(self.groups.insert((row.account, row.name.folded()), row)),
-            IdentityRow::Role(row) => drop(self.roles.insert((row.account, row.name.folded()), row)),
-            IdentityRow::Policy(row) => drop(self.policies.insert((row.account, row.name.folded()), row)),
-            IdentityRow::PolicyVersion(row) => {
-                drop(self.versions.insert((row.account, row.policy.folded(), row.version), row));
-            }
+            IdentityRow::User(row) => drop(self.users.insert(row.id.clone(), row)),
+            IdentityRow::Group(row) => drop(self.groups.insert(row.id.clone(), row)),
+            IdentityRow::Role(row) => drop(self.roles.insert(row.id.clone(), row)),
+            IdentityRow::Policy(row) => drop(self.policies.insert(row.id.clone(), row)),
+            IdentityRow::PolicyVersion(row) => drop(self.versions.insert((row.policy.clone(), row.version), row)),
             IdentityRow::AccessKey(row) => drop(self.access_keys.insert(row.id.clone(), row)),
             IdentityRow::SessionKey(row) => drop(self.session_keys.insert(row.id, row)),
         }
     }
 
     pub(crate) fn delete(&mut self, id: &IdentityRowId) {
-        let named = |account: &AccountId, name: &EntityName| (*account, name.clone());
         let former = match id {
             IdentityRowId::Regions => self.regions.take().map(IdentityRow::Regions),
-            IdentityRowId::User(account, name) => self.users.remove(&named(account, name)).map(IdentityRow::User),
-            IdentityRowId::Group(account, name) => self.groups.remove(&named(account, name)).map(IdentityRow::Group),
-            IdentityRowId::Role(account, name) => self.roles.remove(&named(account, name)).map(IdentityRow::Role),
-            IdentityRowId::Policy(account, name) => self.policies.remove(&named(account, name)).map(IdentityRow::Policy),
-            IdentityRowId::PolicyVersion(account, name, version) => {
-                self.versions.remove(&(*account, name.clone(), *version)).map(IdentityRow::PolicyVersion)
+            IdentityRowId::User(id) => self.users.remove(id).map(IdentityRow::User),
+            IdentityRowId::Group(id) => self.groups.remove(id).map(IdentityRow::Group),
+            IdentityRowId::Role(id) => self.roles.remove(id).map(IdentityRow::Role),
+            IdentityRowId::Policy(id) => self.policies.remove(id).map(IdentityRow::Policy),
+            IdentityRowId::PolicyVersion(id, version) => {
+                self.versions.remove(&(id.clone(), *version)).map(IdentityRow::PolicyVersion)
             }
             IdentityRowId::AccessKey(id) => self.access_keys.remove(id).map(IdentityRow::AccessKey),
             IdentityRowId::SessionKey(id) => self.session_keys.remove(id).map(IdentityRow::SessionKey),
@@ -403,21 +408,24 @@ impl IdentityTable {
     fn index(&mut self, row: &IdentityRow, comes: bool) {
         match row {
             IdentityRow::User(row) => {
-                self.index_entity(EntityKind::User, row.account, &row.name, &row.id, comes);
-                self.index_policies(EntityKind::User, row.account, &row.name, &row.policies, row.boundary.as_ref(), comes);
+                self.index_name(Kind::User, row.account, &row.name, &row.id, comes);
+                let entity = Entity { account: row.account, kind: EntityKind::User, name: row.name.clone() };
+                self.index_policies(&entity, &row.policies, row.boundary.as_ref(), comes);
                 for group in &row.groups {
-                    toggle(&mut self.members, (row.account, group.clone(), row.name.folded()), comes);
+                    toggle(&mut self.members, (group.clone(), row.name.folded(), row.id.clone()), comes);
                 }
             }
             IdentityRow::Group(row) => {
-                self.index_entity(EntityKind::Group, row.account, &row.name, &row.id, comes);
-                self.index_policies(EntityKind::Group, row.account, &row.name, &row.policies, None, comes);
+                self.index_name(Kind::Group, row.account, &row.name, &row.id, comes);
+                let entity = Entity { account: row.account, kind: EntityKind::Group, name: row.name.clone() };
+                self.index_policies(&entity, &row.policies, None, comes);
             }
             IdentityRow::Role(row) => {
-                self.index_entity(EntityKind::Role, row.account, &row.name, &row.id, comes);
-                self.index_policies(EntityKind::Role, row.account, &row.name, &row.policies, row.boundary.as_ref(), comes);
+                self.index_name(Kind::Role, row.account, &row.name, &row.id, comes);
+                let entity = Entity { account: row.account, kind: EntityKind::Role, name: row.name.clone() };
+                self.index_policies(&entity, &row.policies, row.boundary.as_ref(), comes);
             }
-            IdentityRow::Policy(row) => self.add_to_count(row.account, Kind::Policy, comes),
+            IdentityRow::Policy(row) => self.index_name(Kind::Policy, row.account, &row.name, &row.id, comes),
             IdentityRow::AccessKey(row) => {
                 toggle(&mut self.keys_of_owners, (row.account, row.user.clone(), row.id.clone()), comes);
             }
@@ -425,41 +433,24 @@ impl IdentityTable {
         }
     }
 
-    fn index_entity(&mut self, kind: EntityKind, account: AccountId, name: &EntityName, id: &UniqueId, comes: bool) {
-        let counted = match kind {
-            EntityKind::User => Kind::User,
-            EntityKind::Group => Kind::Group,
-            EntityKind::Role => Kind::Role,
-        };
-        self.add_to_count(account, counted, comes);
+    fn index_name(&mut self, kind: Kind, account: AccountId, name: &EntityName, id: &UniqueId, comes: bool) {
+        let named = (account, kind, name.folded());
         if comes {
-            self.by_unique_id.insert(id.clone(), Entity { account, kind, name: name.clone() });
+            self.by_name.insert(named, id.clone());
         } else {
-            self.by_unique_id.remove(id);
+            self.by_name.remove(&named);
         }
-    }
-
-    fn index_policies(
-        &mut self,
-        kind: EntityKind,
-        account: AccountId,
-        name: &EntityName,
-        policies: &Policies,
-        boundary: Option<&PolicyArn>,
-        comes: bool,
-    ) {
-        let attached = policies.attached.iter().map(|arn| (arn, PolicyUse::Attached));
-        for (arn, policy_use) in attached.chain(boundary.map(|arn| (arn, PolicyUse::Boundary))) {
-            let entity = Entity { account, kind, name: name.clone() };
-            toggle(&mut self.uses_of_policies, (arn.clone(), policy_use, entity), comes);
-        }
-    }
-
-    fn add_to_count(&mut self, account: AccountId, kind: Kind, comes: bool) {
         let count = self.count(account, kind);
         match if comes { count + 1 } else { count.saturating_sub(1) } {
             0 => drop(self.counts.remove(&(account, kind))),
             count => drop(self.counts.insert((account, kind), count)),
+        }
+    }
+
+    fn index_policies(&mut self, entity: &Entity, policies: &Policies, boundary: Option<&PolicyArn>, comes: bool) {
+        let attached = policies.attached.iter().map(|arn| (arn, PolicyUse::Attached));
+        for (arn, policy_use) in attached.chain(boundary.map(|arn| (arn, PolicyUse::Boundary))) {
+            toggle(&mut self.uses_of_policies, (arn.clone(), policy_use, entity.clone()), comes);
         }
     }
 }

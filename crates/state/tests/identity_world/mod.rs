@@ -9,8 +9,8 @@ use meridian_crypto::{DomainKeyId, SealedSecret, SessionKeyId};
 use meridian_model::{
     AccessKeyId, AccountId, EntityKind, EntityName, Partition, PolicyArn, Region, ServiceError, Timestamp, UniqueId,
 };
-use meridian_state::identities::change::{Entity, NewAccessKey, NewGroup, NewPolicy, NewRole, NewUser};
 use meridian_state::identities::IdentityChange;
+use meridian_state::identities::change::{Entity, NewAccessKey, NewGroup, NewPolicy, NewRole, NewUser};
 use meridian_state::{Command, IdentityRow, Op, RegionState, apply};
 
 /// One Region and its time.
@@ -99,6 +99,11 @@ pub(crate) fn sealed() -> SealedSecret {
     SealedSecret { domain_key_id: DomainKeyId([1; 16]), nonce: [2; 12], ciphertext: vec![3; 56] }
 }
 
+/// The unique id of a user that [`create_user`] makes.
+pub(crate) fn user_id(text: &str) -> UniqueId {
+    unique_id("AIDA", text)
+}
+
 fn unique_id(prefix: &str, text: &str) -> UniqueId {
     let letters: String = text.to_uppercase().chars().filter(char::is_ascii_alphanumeric).collect();
     format!("{prefix}{letters:0>15}").parse().expect("valid")
@@ -167,6 +172,6 @@ pub(crate) fn new_version(policy: &str, set_as_default: bool) -> IdentityChange 
 }
 
 pub(crate) fn create_access_key(user: Option<&str>, number: u8) -> IdentityChange {
-    let (id, user) = (access_key_id(number), user.map(name));
+    let (id, user) = (access_key_id(number), user.map(user_id));
     IdentityChange::CreateAccessKey(NewAccessKey { id, account: account(), user, sealed: sealed() })
 }
