@@ -88,7 +88,7 @@ impl Condition {
         let family = family.ok_or(ConditionFault::UnknownOperator)?;
         // The registers of attestation documents are often written with a prefix that the documents do not have.
         let has_prefix = key.name() == "kms:recipientattestation";
-        let trimmed = values.iter().map(|value| if has_prefix { without_0x(value) } else { value });
+        let trimmed = values.iter().map(|value| if has_prefix { without_0x(value) } else { value.as_str() });
         let operands = family.operands(trimmed, variables).ok_or(ConditionFault::InvalidValue)?;
         let is_negated = name.contains("Not");
         Ok(Self { operator: operator.into(), key, quantifier, is_optional, is_negated, operands })

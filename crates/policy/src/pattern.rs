@@ -310,8 +310,8 @@ impl Segment {
             Self::Characters(characters) => {
                 // A segment has at least as many bytes as characters: shorter ends need no look.
                 let last = text.len().checked_sub(characters.len())?;
-                let starts = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= last);
-                starts.filter_map(|at| self.strip_start(&text[at..])).next()
+                let mut starts = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= last);
+                starts.find_map(|at| self.strip_start(&text[at..]))
             }
         }
     }

@@ -122,7 +122,7 @@ impl Inquiry<'_> {
     fn statements(&self, action: &str, target: Target<'_>) -> Vec<StatementReport> {
         let mut reports = Vec::new();
         for (place, policy) in self.places(target) {
-            let checked = |lower: &str, resource: &str| {
+            let mut checked = |lower: &str, resource: &str| {
                 let asked = self.asked(lower, resource);
                 for (index, statement) in policy.statements().iter().enumerate() {
                     let outcome = statement.check(&asked, policy.kind()).map_err(Mismatch::from);

@@ -1,13 +1,13 @@
 //! Decisions about keys and aliases.
 
 use std::fmt::{self, Write as _};
+use std::marker::PhantomData;
 
 use meridian_model::{AccountId, ErrorCode, GrantOperation, KeyArn, ServiceError, WireEnum};
 
 use super::{
-    AccountScope, Allowed, AllowedInAccount, Cause, Denial, Findings, Inquiry, Layer, PolicySet, RequestContext,
+    AccountScope, Allowed, AllowedInAccount, Cause, Denial, Findings, Inquiry, Layer, PolicySet, RequestContext, Rule,
 };
-use super::{PhantomData, Rule};
 use crate::action::{Action, OnAlias, PutKeyPolicy};
 use crate::grant::GrantTerms;
 use crate::principal_element::Via;

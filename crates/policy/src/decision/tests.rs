@@ -3,7 +3,7 @@
 use super::*;
 use crate::action::{self, Action};
 use crate::context::{ContextKey, ContextValue};
-use crate::grant::{Constraints, ContextConstraint};
+use crate::grant::{Constraints, ContextConstraint, GrantMismatch};
 use crate::principal::{Party, PrincipalArn};
 use crate::statement::{Effect, Mismatch};
 use meridian_model::{ErrorCode, GrantOperation, WireEnum};
@@ -67,7 +67,7 @@ fn quoted(texts: impl Iterator<Item = String>) -> String {
 
 /// `user/alice` is one of the owner's, `444455556666/user/bob` one of that account.
 fn arn(short: &str) -> String {
-    if short == "*" || short.len() == 12 || short.starts_with("arn:") {
+    if short == "*" || short.len() == 12 || short.starts_with("arn:") || short.ends_with(".amazonaws.com") {
         return short.to_owned();
     }
     let is_of_other = short.split_once('/').is_some_and(|(account, _)| account == OTHER);
@@ -783,8 +783,8 @@ fn explanations_name_everything_that_took_part() {
         .iter()
         .map(|report| (report.place.layer, report.place.index, report.index, report.effect, report.outcome.clone()));
     assert_eq!(found.collect::<Vec<_>>(), expected);
-    use crate::grant::GrantMismatch as M;
     let outcomes: Vec<GrantOutcome> = explained.grants.iter().map(|report| report.outcome).collect();
-    let expected = [M::Operation, M::Constraints, M::Grantee].map(GrantOutcome::DoesNotApply);
+    let expected =
+        [GrantMismatch::Operation, GrantMismatch::Constraints, GrantMismatch::Grantee].map(GrantOutcome::DoesNotApply);
     assert_eq!(outcomes, expected);
 }
