@@ -131,7 +131,7 @@ impl Cluster {
     /// # Panics
     /// If that takes too long.
     pub async fn await_policy_everywhere(&self, identity: &Identity) {
-        let expected = self.inline_policy(&self.home(), identity);
+        let expected = self.inline_policy(&self.home().await, identity);
         for region in self.regions() {
             for name in self.running(region) {
                 self.await_state(&name, "the policy is the one of the home Region", |state| {
