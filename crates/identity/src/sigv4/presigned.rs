@@ -81,7 +81,6 @@ impl Presigned {
     /// # Errors
     /// If one is missing, or the algorithm is another one.
     pub(crate) fn authorization(&self) -> Result<Authorization<'_>, SignatureError> {
-        let present = |value: &'_ Option<String>| value.as_ref().is_some_and(|value| !value.is_empty());
         let parts = [
             ("X-Amz-Algorithm", &self.algorithm),
             ("X-Amz-Credential", &self.credential),
@@ -90,20 +89,20 @@ impl Presigned {
             ("X-Amz-Date", &self.date),
         ];
         let missing: Vec<String> =
-            parts.iter().filter(|(_, value)| !present(value)).map(|(name, _)| format!("'{name}'")).collect();
+            parts.iter().filter(|(_, value)| text(value).is_empty()).map(|(name, _)| format!("'{name}'")).collect();
         if !missing.is_empty() {
             let missing = missing.join(", ");
-            let text = format!("AWS query-string parameters must include {missing}. Re-examine the query-string parameters.");
-            return Err(SignatureError::MissingParts(text));
+            let message =
+                format!("AWS query-string parameters must include {missing}. Re-examine the query-string parameters.");
+            return Err(SignatureError::MissingParts(message));
         }
-        let text = |value: &'_ Option<String>| value.as_deref().unwrap_or_default();
         if text(&self.algorithm) != ALGORITHM {
             return Err(SignatureError::UnsupportedAlgorithm { algorithm: text(&self.algorithm).to_owned() });
         }
         Ok(Authorization {
-            credential: self.credential.as_deref().unwrap_or_default(),
-            signed_headers: self.signed_headers.as_deref().unwrap_or_default(),
-            signature: self.signature.as_deref().unwrap_or_default(),
+            credential: text(&self.credential),
+            signed_headers: text(&self.signed_headers),
+            signature: text(&self.signature),
         })
     }
 
@@ -127,6 +126,10 @@ impl Presigned {
     pub(crate) fn session_token(&self) -> Option<&str> {
         self.session_token.as_deref()
     }
+}
+
+fn text(value: &Option<String>) -> &str {
+    value.as_deref().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ pub(super) fn create_administrator(
         return Err(refusals::invalid_input("The access key is taken, or belongs to another user."));
     }
     policies::require_attachable(draft, policy)?;
-    require_unused_id(draft, new.id.as_str())?;
+    require_unused_id(draft, &new.id)?;
     let row = UserRecord {
         account: new.account,
         name: new.name.clone(),

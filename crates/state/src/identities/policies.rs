@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meridian_model::{AccountId, EntityKind, EntityName, PolicyArn, ServiceError, UniqueId};
-use meridian_policy::StoredPolicy;
+use meridian_policy::{StoredPolicy, managed};
 
 use super::change::{Entity, NewPolicy};
 use super::entities::{check_tags, group, require_room, require_unprotected, require_unused_id, role, user};
@@ -249,4 +249,9 @@ fn put_version(draft: &mut Draft<'_>, policy: &UniqueId, version: u32, document:
     let (policy, document) = (policy.clone(), document.clone());
     let row = PolicyVersionRecord { policy, version, created_at: draft.now, document };
     draft.put_identity(IdentityRow::PolicyVersion(Arc::new(row)))
+}
+
+/// Whether the policy engine knows a managed policy of the provider by this ARN.
+fn is_known_of_provider(policy: &PolicyArn) -> bool {
+    policy.path() == "/" && managed::ALL.iter().any(|known| known.name == policy.name().as_str())
 }
