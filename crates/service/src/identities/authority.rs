@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use meridian_identity::Caller;
 use meridian_model::{AccountId, ServiceError, Timestamp};
-use meridian_policy::decision::{Denial, Inquiry, PolicySet};
-use meridian_policy::{Policy, PolicyKind};
+
+use meridian_policy::{Denial, Inquiry, Policy, PolicyKind, PolicySet};
 use meridian_state::RegionState;
 use meridian_state::identities::RoleRecord;
 
@@ -86,8 +86,13 @@ impl<'a> Authority<'a> {
         trust: Option<&Policy>,
         facts: &Facts,
     ) -> Result<(), Denial> {
-        let global =
-            Global { caller: self.caller, origin: self.origin, region: self.state.region(), now: self.now };
+        let global = Global {
+            caller: self.caller,
+            origin: self.origin,
+            region: self.state.region(),
+            now: self.now,
+            tags: self.policies.tags(),
+        };
         let circumstances = Circumstances { global, facts };
         let policies = PolicySet {
             resource: trust,

@@ -1,6 +1,7 @@
 //! Changes of IAM: authorized and planned on the leader, committed by one command, answered from what the command did.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use meridian_crypto::identity_secret::{SecretPlace, generate_id, generate_secret_access_key};
 use meridian_identity::query::iam::{self, NewPolicy, NewRole, NewUser, Tagged};
@@ -9,7 +10,7 @@ use meridian_model::entities::id_prefix;
 use meridian_model::{AccessKeyId, AccountId, EntityKind, EntityName, EntityPath, ErrorCode, Partition, PolicyArn, ServiceError, UniqueId};
 use meridian_policy::{Policy, PolicyKind, StoredPolicy};
 use meridian_state::identities::change::{self, Membership};
-use meridian_state::identities::{AccessKeyStatus, Entity, Tags, refusals};
+use meridian_state::identities::{AccessKeyStatus, Entity, Tags, UserRecord, refusals};
 use meridian_state::{Done, IdentityChange, IdentityRow, RegionState};
 
 use super::authority::Authority;
@@ -92,12 +93,14 @@ impl Planner<'_> {
             IamRequest::CreateAccessKey { user } => self.create_access_key(ring, user.as_deref()),
             IamRequest::DeleteAccessKey { user, id } => {
                 let (account, user) = (self.authority.account(), self.owner_of_keys(user.as_deref())?);
-                let id = id.parse().map_err(|_| missing_access_key(&id))?;
+                let user = user.map(|user| user.id.clone());
+                let id = access_key_id(&id)?;
                 Ok(Plan::silent(IdentityChange::DeleteAccessKey { account, user, id }))
             }
             IamRequest::UpdateAccessKey { user, id, is_active } => {
                 let (account, user) = (self.authority.account(), self.owner_of_keys(user.as_deref())?);
-                let id = id.parse().map_err(|_| missing_access_key(&id))?;
+                let user = user.map(|user| user.id.clone());
+                let id = access_key_id(&id)?;
                 let status = if is_active { AccessKeyStatus::Active } else { AccessKeyStatus::Inactive };
                 Ok(Plan::silent(IdentityChange::UpdateAccessKey { account, user, id, status }))
             }
@@ -225,8 +228,7 @@ impl Planner<'_> {
         self.authority.allow(&self.action, &arn, &facts)
     }
 
-    /// `UpdateUser` and `UpdateGroup` move to another path, which needs permission on both sides. Names stay: secrets of access keys
-    /// are sealed for the name of their user, and users name their groups.
+    /// `UpdateUser` and `UpdateGroup`: need permission on what there is and on what it becomes.
     fn update(
         &self,
         named: &iam::Entity,
@@ -234,18 +236,14 @@ impl Planner<'_> {
         new_name: Option<&str>,
     ) -> Result<Plan, ServiceError> {
         let entity = self.on(named, Facts::default())?;
-        if new_name.is_some_and(|new_name| new_name != entity.name.as_str()) {
-            let message = "Users and groups cannot be renamed in this version of the service.";
-            return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
-        }
-        let current = names::path_of(&self.authority.state, &entity);
-        let path = match new_path {
-            Some(new_path) => path(Some(new_path))?,
-            None => current.ok_or_else(|| refusals::no_such(entity.kind, &entity.name))?.clone(),
-        };
-        let target = entity.kind.arn(self.authority.state.partition(), entity.account, &path, &entity.name);
+        let new_path = new_path.map(|text| path(Some(text))).transpose()?;
+        let new_name = new_name.map(name).transpose()?;
+        let state = &self.authority.state;
+        let target_path = new_path.clone().or_else(|| names::path_of(state, &entity).cloned()).unwrap_or_default();
+        let target_name = new_name.as_ref().unwrap_or(&entity.name);
+        let target = entity.kind.arn(state.partition(), entity.account, &target_path, target_name);
         self.authority.allow(&self.action, &target, &Facts::default())?;
-        Ok(Plan::silent(IdentityChange::MoveEntity { entity, path }))
+        Ok(Plan::silent(IdentityChange::UpdateEntity { entity, path: new_path, name: new_name }))
     }
 
     fn update_role(
@@ -271,7 +269,8 @@ impl Planner<'_> {
     }
 
     fn create_access_key(&self, ring: &KeyRing, user: Option<&str>) -> Result<Plan, ServiceError> {
-        let (account, user) = (self.authority.account(), self.owner_of_keys(user)?);
+        let (account, owner) = (self.authority.account(), self.owner_of_keys(user)?);
+        let user = owner.as_ref().map(|owner| owner.id.clone());
         let id = generate_id(id_prefix::ACCESS_KEY).map_err(log_internal("drawing an access key id"))?;
         let id: AccessKeyId = id.parse().expect("own ids are well formed");
         let secret = generate_secret_access_key().map_err(log_internal("drawing a secret access key"))?;
@@ -281,24 +280,22 @@ impl Planner<'_> {
         Ok(Plan::shown(change, "AccessKey", move |row, _| {
             let IdentityRow::AccessKey(row) = row else { unreachable!("the row is the access key") };
             let secret = String::from_utf8(secret.expose().to_vec()).expect("secrets of access keys are ASCII");
-            shown::access_key(row).with("SecretAccessKey", Value::Secret(secret.into()))
+            shown::access_key(row, owner.as_ref().map(|owner| &owner.name)).with("SecretAccessKey", Value::Secret(secret.into()))
         }))
     }
 
     /// Whose access keys a request is about, if the caller may change them; `None` for those of the root user.
-    fn owner_of_keys(&self, named: Option<&str>) -> Result<Option<EntityName>, ServiceError> {
+    fn owner_of_keys(&self, named: Option<&str>) -> Result<Option<Arc<UserRecord>>, ServiceError> {
         let (account, user) = (self.authority.account(), user_or_caller(self.authority, named)?);
-        match &user {
-            Some(name) => {
-                let entity = Entity { account, kind: EntityKind::User, name: name.clone() };
-                self.authority.allow_on(&self.action, &entity, Facts::default())?;
-            }
-            None => {
-                let arn = root_arn(&self.authority.state, account);
-                self.authority.allow(&self.action, &arn, &Facts::default())?;
-            }
-        }
-        Ok(user)
+        let state = &self.authority.state;
+        let Some(name) = user else {
+            self.authority.allow(&self.action, &root_arn(state, account), &Facts::default())?;
+            return Ok(None);
+        };
+        let entity = Entity { account, kind: EntityKind::User, name };
+        self.authority.allow_on(&self.action, &entity, Facts::default())?;
+        let user = state.identities().user(account, &entity.name).map(Arc::clone);
+        user.map(Some).ok_or_else(|| refusals::no_such(EntityKind::User, &entity.name))
     }
 
     fn create_policy(&self, new: NewPolicy) -> Result<Plan, ServiceError> {
@@ -432,6 +429,11 @@ fn spelled(key: &str, former: Option<&Tags>) -> String {
     known.map_or_else(|| key.to_owned(), Clone::clone)
 }
 
-fn missing_access_key(id: &str) -> ServiceError {
-    refusals::no_such_access_key(id)
+/// An access key id; a text that cannot be one names no access key.
+fn access_key_id(text: &str) -> Result<AccessKeyId, ServiceError> {
+    let missing = || {
+        let message = format!("The Access Key with id {text} cannot be found.");
+        ServiceError::new(ErrorCode::IamNoSuchEntity, message)
+    };
+    text.parse().map_err(|_| missing())
 }

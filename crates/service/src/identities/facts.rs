@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use meridian_identity::query::Tag;
-use meridian_policy::condition::{ConditionContext, ContextKey, ContextValue};
+use meridian_policy::{ConditionContext, ContextKey, ContextValue};
 use meridian_state::identities::Tags;
 
 use crate::conditions::global::Global;

@@ -99,7 +99,8 @@ impl Service {
             return self.change_identities(&context.caller, &context.origin(), form, trace).await;
         }
         self.await_current_state().await?;
-        let authority = self.authority(&context.caller, &context.origin())?;
+        let origin = context.origin();
+        let authority = self.authority(&context.caller, &origin)?;
         let answer = reads::answer(&authority, call);
         trace.is_unrecorded = authority.is_denied_by_endpoint_alone();
         answer

@@ -85,7 +85,7 @@ impl Reader<'_> {
         let (account, name, partition) = (self.authority.account(), name(named)?, state.partition());
         self.allow_on(&Entity { account, kind: EntityKind::Group, name: name.clone() })?;
         let group = state.identities().group(account, &name).ok_or_else(|| refusals::no_such(EntityKind::Group, &name))?;
-        let users = paged(state.identities().users_in(account, &name, None), page, |user| user.name.folded())?;
+        let users = paged(state.identities().users_in(group, None), page, |user| user.name.folded())?;
         let members = Members::new().nested("Group", shown::group(group, partition));
         Ok(listed(members, "Users", users, |user| shown::listed_user(user, partition)))
     }
@@ -126,17 +126,21 @@ impl Reader<'_> {
 
     fn access_keys(&self, named: Option<&str>, page: &Page) -> Result<Members, ServiceError> {
         let Authority { state, .. } = self.authority;
-        let (account, user) = (self.authority.account(), user_or_caller(self.authority, named)?);
-        match &user {
+        let (account, name) = (self.authority.account(), user_or_caller(self.authority, named)?);
+        let user = match &name {
             Some(name) => {
                 self.allow_on(&Entity { account, kind: EntityKind::User, name: name.clone() })?;
                 let found = state.identities().user(account, name);
-                found.ok_or_else(|| refusals::no_such(EntityKind::User, name))?;
+                Some(found.ok_or_else(|| refusals::no_such(EntityKind::User, name))?)
             }
-            None => self.authority.allow(&self.action, &root_arn(state, account), &Facts::default())?,
-        }
-        let keys = paged(state.identities().access_keys_of(account, user.as_ref()), page, |key| key.id.clone())?;
-        Ok(listed(Members::new(), "AccessKeyMetadata", keys, |key| shown::access_key(key)))
+            None => {
+                self.authority.allow(&self.action, &root_arn(state, account), &Facts::default())?;
+                None
+            }
+        };
+        let keys = state.identities().access_keys_of(account, user.map(|user| &user.id));
+        let keys = paged(keys, page, |key| key.id.clone())?;
+        Ok(listed(Members::new(), "AccessKeyMetadata", keys, |key| shown::access_key(key, name.as_ref())))
     }
 
     fn inline_policy(&self, entity: &Entity, named: &str) -> Result<Members, ServiceError> {
@@ -241,9 +245,9 @@ impl Reader<'_> {
         let arn = self.allowed_policy(arn)?;
         let number = version_number(version)?;
         let (shown, document) = match arn.owner() {
-            Some(account) => {
+            Some(_) => {
                 let row = self.own_policy(&arn)?;
-                let found = state.identities().policy_version(account, &row.name, number);
+                let found = state.identities().policy_version(row, number);
                 let found = found.ok_or_else(|| refusals::no_such_version(&arn, number))?;
                 (shown::version(found, row.default_version == number), found.document.text())
             }
@@ -264,9 +268,9 @@ impl Reader<'_> {
         let Authority { state, .. } = self.authority;
         let arn = self.allowed_policy(arn)?;
         let versions: Vec<Members> = match arn.owner() {
-            Some(account) => {
+            Some(_) => {
                 let row = self.own_policy(&arn)?;
-                let versions = state.identities().policy_versions(account, &row.name);
+                let versions = state.identities().policy_versions(row);
                 versions.map(|version| shown::version(version, row.default_version == version.version)).collect()
             }
             None => {

@@ -25,7 +25,7 @@ impl Service {
         form: &Form,
         told: &Result<Answer, QueryError>,
     ) -> Result<(), ServiceError> {
-        let action = form.action();
+        let (action, caller) = (form.action(), context.caller.account);
         let state = self.state();
         let read_only = is_read_only(action);
         let parameters = parameters(form).map(|value| JsonText::from_value(&value));
@@ -59,7 +59,7 @@ impl Service {
             vpc_endpoint_id: context.endpoint.as_ref().map(VpcEndpoint::id),
         };
         self.write_record(&record).await?;
-        if let Some((account, _)) = role.filter(|(account, _)| *account != context.caller.account) {
+        if let Some(account) = role.as_ref().map(|(account, _)| *account).filter(|account| *account != caller) {
             let copy = AuditRecord { event_id: ids::unique_id(), recipient_account: account, ..record };
             self.write_record(&copy).await?;
         }
@@ -181,7 +181,7 @@ fn assumed_role(form: &Form, told: &Result<Answer, QueryError>) -> Option<(Accou
 }
 
 fn role_resource(account: AccountId, arn: &str) -> Resource<'_> {
-    Resource { account, kind: "AWS::IAM::Role", arn: Cow::Borrowed(arn) }
+    Resource { account, kind: record::RESOURCE_ROLE, arn: Cow::Borrowed(arn) }
 }
 
 #[cfg(test)]

@@ -93,9 +93,9 @@ impl Service {
             source_identity: source_identity.map(str::to_owned),
             ..new_session(authority, seconds)
         };
-        let (name, id, session_name) = (role.name.clone(), role.id.clone(), request.session_name.clone());
+        let (id, session_name) = (role.id.clone(), request.session_name.clone());
         let is_packed = is_packed(&request.policies, &session);
-        let holder = SessionHolder::Role { name, id, session_name };
+        let holder = SessionHolder::Role { id, session_name };
         let issued = self.issue_session(SessionGrant { account: role.account, holder, session })?;
         let assumed = Members::new()
             .text("AssumedRoleId", format!("{}:{}", role.id, request.session_name))
@@ -132,7 +132,7 @@ impl Service {
         let session = Session { tags, policies, policy_arns, ..new_session(authority, seconds) };
         let is_packed = is_packed(&request.policies, &session);
         let issuer = match holder_of_caller(authority)? {
-            SessionHolder::User { name, id } => Some((name, id)),
+            SessionHolder::User { id } => Some(id),
             _ => None,
         };
         let holder = SessionHolder::Federated { name: request.name.clone(), issuer };
@@ -207,7 +207,7 @@ fn holder_of_caller(authority: &Authority<'_>) -> Result<SessionHolder, QueryErr
         let message = "The user stands in the configuration of the service only; it has no temporary credentials.";
         QueryError::new(QueryCode::AccessDenied, message)
     })?;
-    Ok(SessionHolder::User { name: user.name.clone(), id: user.id.clone() })
+    Ok(SessionHolder::User { id: user.id.clone() })
 }
 
 /// Temporary credentials beget none of users.

@@ -3,7 +3,7 @@
 //! Lists show less than the answer about one entity: no tags and no permissions boundary (AWS IAM API Reference, `ListUsers`).
 
 use meridian_identity::query::{Members, Value};
-use meridian_model::{EntityKind, Partition, PolicyArn, Timestamp};
+use meridian_model::{EntityKind, EntityName, Partition, PolicyArn, Timestamp};
 use meridian_state::identities::{
     AccessKeyRecord, AccessKeyStatus, GroupRecord, ManagedPolicyRecord, PolicyVersionRecord, RoleRecord, Tags, UserRecord,
 };
@@ -127,13 +127,13 @@ pub(super) fn version_id(version: u32) -> String {
 }
 
 /// An access key of a list.
-pub(super) fn access_key(key: &AccessKeyRecord) -> Members {
+pub(super) fn access_key(key: &AccessKeyRecord, user: Option<&EntityName>) -> Members {
     let status = match key.status {
         AccessKeyStatus::Active => "Active",
         AccessKeyStatus::Inactive => "Inactive",
     };
     Members::new()
-        .optional("UserName", key.user.as_ref())
+        .optional("UserName", user)
         .text("AccessKeyId", &key.id)
         .text("Status", status)
         .time("CreateDate", key.created_at)
