@@ -7,8 +7,8 @@ use http::{HeaderValue, Request};
 use meridian_identity::query::QueryCode;
 use meridian_identity::sigv4::{SKEW_MAX, claimed_service, sign};
 use meridian_identity::{
-    Accepted, AccessKey, Caller, ClientCredentials, CredentialStore, DevCredentials, Service, SignatureError, Verified,
-    Verifier,
+    Accepted, AccessKey, Caller, Claimed, ClientCredentials, CredentialFault, CredentialStore, DevCredentials, Service,
+    SignatureError, Verified, Verifier,
 };
 use meridian_model::ErrorCode::{
     IncompleteSignature, InvalidSignature, MissingAuthenticationToken, UnrecognizedClient,
@@ -369,10 +369,14 @@ fn nothing_of_a_presigned_request_may_change() {
 struct Rotating(Mutex<&'static str>);
 
 impl CredentialStore for Shared {
-    fn lookup(&self, access_key_id: &str, _: &Region) -> Option<AccessKey> {
+    fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
         let account = "111122223333".parse().expect("valid");
-        let caller = Arc::new(Caller::root(Partition::Aws, account, access_key_id));
-        Some(AccessKey { secret: (*self.0.0.lock().expect("not poisoned")).into(), caller })
+        let caller = Arc::new(Caller::root(Partition::Aws, account, claimed.access_key_id));
+        Ok(AccessKey { secret: (*self.0.0.lock().expect("not poisoned")).into(), caller })
+    }
+
+    fn represented(&self, _: &Caller, _: &str, _: &Region) -> Result<Caller, CredentialFault> {
+        Err(CredentialFault::Unrecognized)
     }
 }
 
