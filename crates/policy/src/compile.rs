@@ -109,8 +109,8 @@ impl Compiler {
             (None, true) if self.kind == PolicyKind::Trust => Err(malformed("Missing required field Principal")),
             (None, true) => Err(syntax()),
             (Some((value, is_negated)), true) => {
-                let names = parse_names(value).map_err(|fault| self.principal_error(fault))?;
-                Ok(Some(if is_negated { Principals::Except(names) } else { Principals::Only(names) }))
+                let parsed = parse_names(value).map_err(|fault| self.principal_error(fault))?;
+                Ok(Some(if is_negated { Principals::Except(parsed) } else { Principals::Only(parsed) }))
             }
         }
     }

@@ -280,7 +280,7 @@ mod tests {
             ("StringNotLike", "a*", "abc", false),
             ("ArnEquals", "arn:aws:s3:::*", "arn:aws:s3:::bucket/x", true),
             ("ArnLike", "arn:aws:*:us-*::x", "arn:aws:s3:us-west-2::x", true),
-            ("ArnLike", "arn:aws:*:x", "arn:aws:s3:us-west-2::x", false),
+            ("ArnLike", "arn:aws:*:::x", "arn:aws:s3:us-west-2::x", false),
             ("ArnNotEquals", "arn:aws:s3:::a", "arn:aws:s3:::b", true),
             ("ArnNotLike", "arn:aws:s3:::*", "arn:aws:s3:::b", false),
             ("NumericEquals", "10", "10.0", true),
@@ -316,8 +316,7 @@ mod tests {
     /// context keys".
     #[test]
     fn absence_lists_and_sets() {
-        let (policy, none, one, other, both): (&[&str], &[&str], &[&str], &[&str], &[&str]) =
-            (&["a", "b"], &[], &["a"], &["x"], &["a", "x"]);
+        let (policy, none, one): ([&str; 2], [&str; 0], [&str; 1]) = (["a", "b"], [], ["a"]);
         for (operator, of_none, of_one, of_other, of_both) in [
             ("StringEquals", false, true, false, true),
             ("StringEqualsIfExists", true, true, false, true),
@@ -329,15 +328,17 @@ mod tests {
             ("ForAllValues:StringNotEquals", true, false, true, false),
             ("ForAnyValue:StringNotEquals", false, false, true, true),
         ] {
-            for (request, expected) in [(none, of_none), (one, of_one), (other, of_other), (both, of_both)] {
-                assert_eq!(holds(operator, policy, request), expected, "{operator} / {request:?}");
+            let requests: [(&[&str], bool); 4] =
+                [(&none, of_none), (&one, of_one), (&["x"], of_other), (&["a", "x"], of_both)];
+            for (request, expected) in requests {
+                assert_eq!(holds(operator, &policy, request), expected, "{operator} / {request:?}");
             }
         }
         assert!(holds("ForAllValues:StringLike", &["a*", "x"], &["ab", "ac", "x"]));
         for (value, of_none, of_one) in [("true", true, false), ("false", false, true)] {
-            assert_eq!((holds("Null", &[value], none), holds("Null", &[value], one)), (of_none, of_one), "{value}");
+            assert_eq!((holds("Null", &[value], &none), holds("Null", &[value], &one)), (of_none, of_one), "{value}");
         }
-        assert!(!holds("StringEquals", &[], one) && holds("StringNotEquals", &[], one), "no values at all");
+        assert!(!holds("StringEquals", &[], &one) && holds("StringNotEquals", &[], &one), "no values at all");
     }
 
     #[test]

@@ -140,8 +140,8 @@ impl Inquiry<'_> {
     /// Why not.
     pub fn decide(&self, action: &str, resource: &str, owner: AccountId) -> Result<(), Denial> {
         let rule = match self.policies.resource {
-            Some(policy) => Rule::ByResource { policy, owner, crosses_accounts: true },
-            None => Rule::ByIdentity { owner },
+            Some(policy) => Rule::Resource { policy, owner, crosses_accounts: true },
+            None => Rule::Identity { owner },
         };
         self.decide_by(rule, action, resource, |_| false)
     }
@@ -159,7 +159,7 @@ impl Inquiry<'_> {
 
     /// Decides by identity policies alone, whatever the policy of the resource says.
     fn decide_by_identity(&self, action: &str, resource: &str, owner: AccountId) -> Result<(), Denial> {
-        self.decide_by(Rule::ByIdentity { owner }, action, resource, |_| false)
+        self.decide_by(Rule::Identity { owner }, action, resource, |_| false)
     }
 
     /// The one way to a decision. `is_granted` is asked last, if no policy allows.
@@ -225,30 +225,30 @@ fn layer_of(policy: &Policy) -> Layer {
     if policy.kind() == PolicyKind::Trust { Layer::Trust } else { Layer::Resource }
 }
 
-/// Which policies can allow a request.
+/// Whose word allows a request.
 #[derive(Clone, Copy, Debug)]
 enum Rule<'a> {
     /// The policy of the resource must.
-    ByResource { policy: &'a Policy, owner: AccountId, crosses_accounts: bool },
+    Resource { policy: &'a Policy, owner: AccountId, crosses_accounts: bool },
     /// Only those of the identity can.
-    ByIdentity { owner: AccountId },
+    Identity { owner: AccountId },
     /// None can, but a grant; the policy of the resource can deny.
-    ByGrant { policy: Option<&'a Policy> },
+    Grant { policy: Option<&'a Policy> },
 }
 
 impl<'a> Rule<'a> {
     /// The policy of the resource, if it counts.
     fn policy(self) -> Option<&'a Policy> {
         match self {
-            Self::ByResource { policy, .. } => Some(policy),
-            Self::ByGrant { policy } => policy,
-            Self::ByIdentity { .. } => None,
+            Self::Resource { policy, .. } => Some(policy),
+            Self::Grant { policy } => policy,
+            Self::Identity { .. } => None,
         }
     }
 }
 
 /// What policies allow; none of them denies.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "one for each kind of policy, as it says")]
 struct Findings {
     /// As whom the policy of the resource means the principal.
@@ -273,9 +273,9 @@ impl Findings {
 
     fn permit(&self, rule: Rule<'_>, principal: &Principal<'_>) -> bool {
         match rule {
-            Rule::ByGrant { .. } => false,
-            Rule::ByIdentity { owner } => !is_foreign(principal, owner) && self.account_permits(),
-            Rule::ByResource { owner, crosses_accounts, .. } => match self.resource {
+            Rule::Grant { .. } => false,
+            Rule::Identity { owner } => !is_foreign(principal, owner) && self.account_permits(),
+            Rule::Resource { owner, crosses_accounts, .. } => match self.resource {
                 None => false,
                 Some(_) if is_foreign(principal, owner) => crosses_accounts && self.account_permits(),
                 Some(Via::Itself) => true,
@@ -288,20 +288,20 @@ impl Findings {
     /// Which permission is missing. Where several are, one is named.
     fn missing(&self, rule: Rule<'_>, principal: &Principal<'_>) -> Cause {
         let is_let = match rule {
-            Rule::ByResource { owner, crosses_accounts, .. } if is_foreign(principal, owner) => {
+            Rule::Resource { owner, crosses_accounts, .. } if is_foreign(principal, owner) => {
                 crosses_accounts && (self.resource.is_some() || self.is_delegated_by_grant)
             }
-            Rule::ByResource { .. } => self.resource.is_some() || self.is_delegated_by_grant,
-            Rule::ByGrant { .. } => self.is_delegated_by_grant,
-            Rule::ByIdentity { owner } => !is_foreign(principal, owner),
+            Rule::Resource { .. } => self.resource.is_some() || self.is_delegated_by_grant,
+            Rule::Grant { .. } => self.is_delegated_by_grant,
+            Rule::Identity { owner } => !is_foreign(principal, owner),
         };
         if !is_let {
             return Cause::NoAllow(rule.policy().map_or(Layer::Resource, layer_of));
         }
         // Whom the policy of the resource means as a role lacks no identity policy.
         let needs_identity = match rule {
-            Rule::ByResource { owner, .. } => is_foreign(principal, owner) || self.resource != Some(Via::Role),
-            Rule::ByGrant { .. } | Rule::ByIdentity { .. } => true,
+            Rule::Resource { owner, .. } => is_foreign(principal, owner) || self.resource != Some(Via::Role),
+            Rule::Grant { .. } | Rule::Identity { .. } => true,
         };
         Cause::NoAllow(if needs_identity && !self.identity {
             Layer::Identity

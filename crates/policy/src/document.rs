@@ -6,7 +6,7 @@
 use meridian_model::{AccountId, ErrorCode, Partition, ServiceError};
 
 use crate::compile::{Strictness, compile, deny_everything};
-use crate::principal_element::{Name, Via};
+use crate::principal_element::{Name, Principals, Via};
 use crate::statement::{Asked, Effect, Statement};
 
 /// Largest key policy, in bytes (AWS KMS quota "Key policy document size").
@@ -100,9 +100,7 @@ impl Policy {
     /// The ARNs of the users, roles and sessions that the policy names, with repetitions.
     pub fn named_arns(&self) -> impl Iterator<Item = &str> {
         let names = self.statements.iter().filter_map(|statement| statement.principals.as_ref());
-        names
-            .flat_map(|principals| principals.names())
-            .filter_map(|name| if let Name::Arn(arn) = name { Some(&**arn) } else { None })
+        names.flat_map(Principals::names).filter_map(|name| if let Name::Arn(arn) = name { Some(&**arn) } else { None })
     }
 
     pub(crate) fn statements(&self) -> &[Statement] {
@@ -255,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_refusals() {
+    fn refusals_of_key_policies() {
         let statement = r#""Action":"kms:*","Resource":"*""#;
         let invalid = "Policy contains a statement with one or more invalid principals.";
         let vendor = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.";
@@ -276,6 +274,15 @@ mod tests {
                 with(r#""Principal":"*","Condition":{"IpAddress":{"aws:SourceIp":"corp"}}"#),
                 "Invalid value for the condition operator IpAddress.",
             ),
+        ] {
+            assert_eq!(refused(&document, kind), message, "{document}");
+        }
+    }
+
+    #[test]
+    fn refusals_of_identity_policies() {
+        let statement = r#""Action":"kms:*","Resource":"*""#;
+        for (kind, document, message) in [
             (
                 PolicyKind::Identity,
                 with(&format!(r#""Principal":"*",{statement}"#)),
@@ -312,6 +319,16 @@ mod tests {
                 with(statement).replace("2012", "2008"),
                 "Policy document must be version 2012-10-17 or greater.",
             ),
+        ] {
+            assert_eq!(refused(&document, kind), message, "{document}");
+        }
+    }
+
+    #[test]
+    fn refusals_of_trust_and_endpoint_policies() {
+        let statement = r#""Action":"kms:*","Resource":"*""#;
+        let group = r#""Principal":{"AWS":"arn:aws:iam::111122223333:group/g"}"#;
+        for (kind, document, message) in [
             (PolicyKind::Trust, with(r#""Action":"sts:AssumeRole""#), "Missing required field Principal"),
             (
                 PolicyKind::Trust,

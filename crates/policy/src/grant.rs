@@ -291,10 +291,12 @@ mod tests {
         let account = "111122223333".parse().expect("12 digits");
         let admin = Principal { account, arn: retirer, ..grantee() };
         let mut terms = terms(&[GrantOperation::Decrypt], None);
-        assert!(!terms.lets_retire(&grantee()) && !terms.lets_retire(&admin));
+        assert_eq!((terms.retirable_via(&grantee()), terms.retirable_via(&admin)), (None, None));
         terms.retiring = PrincipalArn::parse(retirer).map(Party::Principal);
-        assert!(!terms.lets_retire(&grantee()) && terms.lets_retire(&admin));
+        assert_eq!((terms.retirable_via(&grantee()), terms.retirable_via(&admin)), (None, Some(Via::Itself)));
         terms.operations.insert(GrantOperation::RetireGrant);
-        assert!(terms.retirable_via(&grantee()).is_some());
+        assert_eq!(terms.retirable_via(&grantee()), Some(Via::Itself));
+        terms.retiring = Some(Party::Principal(PrincipalArn::root(meridian_model::Partition::Aws, account)));
+        assert_eq!(terms.retirable_via(&admin), Some(Via::Account));
     }
 }

@@ -285,7 +285,7 @@ impl Segment {
             Self::Characters(characters) => {
                 let mut rest = text.chars();
                 let fits = |wanted: &Option<char>| rest.next().is_some_and(|found| wanted.is_none_or(|it| it == found));
-                characters.iter().all(fits).then(|| rest.as_str())
+                characters.iter().all(fits).then_some(rest.as_str())
             }
         }
     }
@@ -298,7 +298,7 @@ impl Segment {
                 let mut rest = text.chars();
                 let fits =
                     |wanted: &Option<char>| rest.next_back().is_some_and(|found| wanted.is_none_or(|it| it == found));
-                characters.iter().rev().all(fits).then(|| rest.as_str())
+                characters.iter().rev().all(fits).then_some(rest.as_str())
             }
         }
     }
@@ -420,7 +420,8 @@ mod tests {
             ("$${aws:username}", "$al*ce", true),
         ] {
             assert_eq!(Glob::parse(pattern, true).matches(text, &lookup), matches, "{pattern} / {text}");
-            let resolved = Text::parse(pattern, true).resolve(&lookup);
+            let exact = Text::parse(pattern, true);
+            let resolved = exact.resolve(&lookup);
             if !pattern.replace("${*}", "").contains('*') && pattern != "${aws:PrincipalTag/team}-?" {
                 assert_eq!(resolved.as_deref() == Some(text), matches, "{pattern} / {text}");
             }

@@ -77,9 +77,8 @@ fn has_all_names(names: &[Name], principal: &Principal<'_>) -> bool {
     let has = |via: Via| names.iter().any(|name| *name == Name::Anyone || name.via(principal) == Some(via));
     match principal.kind {
         PrincipalKind::Root => has(Via::Account),
-        PrincipalKind::User => has(Via::Account) && has(Via::Itself),
         PrincipalKind::Session { .. } => has(Via::Account) && has(Via::Role) && has(Via::Itself),
-        PrincipalKind::FederatedUser { .. } => has(Via::Account) && has(Via::Itself),
+        PrincipalKind::User | PrincipalKind::FederatedUser { .. } => has(Via::Account) && has(Via::Itself),
         PrincipalKind::Service { .. } => has(Via::Itself),
     }
 }

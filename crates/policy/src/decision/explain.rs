@@ -132,7 +132,7 @@ impl Inquiry<'_> {
             };
             in_lower_case(action, |lower| match target {
                 Target::Key { key, .. } | Target::Grant { key, .. } => {
-                    in_text(key, |resource| checked(lower, resource))
+                    in_text(key, |resource| checked(lower, resource));
                 }
                 Target::Resource { arn, .. } => checked(lower, arn),
                 Target::Account(scope) => checked(lower, &scope.resource("")),

@@ -56,7 +56,7 @@ impl Inquiry<'_> {
         let is_granted =
             |findings: &mut Findings| by_terms.max(by_account).is_some_and(|via| findings.are_enough_via(via));
         in_text(key, |resource| {
-            let rule = Rule::ByGrant { policy: self.policies.resource };
+            let rule = Rule::Grant { policy: self.policies.resource };
             self.decide_by(rule, RetireGrant::FULL_NAME, resource, is_granted)
         })
     }

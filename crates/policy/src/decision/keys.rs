@@ -74,7 +74,7 @@ impl Inquiry<'_> {
                 // Every key has a policy. Without it nobody may anything.
                 return Err(Denial::new(Cause::NoAllow(Layer::Resource), &self.principal, action, resource));
             };
-            let rule = Rule::ByResource { policy, owner: key.account, crosses_accounts };
+            let rule = Rule::Resource { policy, owner: key.account, crosses_accounts };
             self.decide_by(rule, action, resource, is_granted)
         })
     }

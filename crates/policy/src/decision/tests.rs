@@ -138,7 +138,7 @@ impl Scene {
     fn ask<T>(&self, caller: &str, question: impl FnOnce(Inquiry<'_>) -> T) -> T {
         let parse = |statements: &[String], kind| Policy::parse(&document(statements), kind).expect("a policy");
         let many = |statements: &[String]| {
-            let policy = |statement: &String| Arc::new(parse(&[statement.clone()], PolicyKind::Identity));
+            let policy = |statement: &String| Arc::new(parse(std::slice::from_ref(statement), PolicyKind::Identity));
             statements.iter().map(policy).collect::<Vec<_>>()
         };
         let one = |statement: &Option<String>, kind| statement.clone().map(|statement| parse(&[statement], kind));
@@ -354,8 +354,8 @@ fn account_grant() -> Scene {
 
 #[test]
 fn grants_allow_what_they_say_unless_a_policy_denies() {
-    let granted = || Scene::delegating().constrained("role/keyUserRole", "Decrypt", "Department=IT");
     const CALLER: &str = "assumed-role/keyUserRole/s";
+    let granted = || Scene::delegating().constrained("role/keyUserRole", "Decrypt", "Department=IT");
     assert_eq!(granted().pairs("Department=IT").answer::<action::Decrypt>(CALLER), "allowed");
     assert_eq!(granted().pairs("Department=HR").answer::<action::Decrypt>(CALLER), "no identity");
     assert_eq!(granted().pairs("Department=IT").answer::<action::Encrypt>(CALLER), "no identity");
@@ -720,7 +720,7 @@ fn roles_and_identities() {
             &scene.ask(caller, |inquiry| inquiry.decide("iam:GetUser", "arn:aws:iam::111122223333:user/alice", owner)),
         )
     };
-    let own = r#"Allow iam:Get* arn:aws:iam::111122223333:user/${aws:username}"#;
+    let own = "Allow iam:Get* arn:aws:iam::111122223333:user/${aws:username}";
     assert_eq!(manage(&Scene::default(), "user/alice"), "no identity");
     assert_eq!(manage(&Scene::default(), "root"), "allowed");
     assert_eq!(manage(&Scene::default().iam(own).fact("aws:username=alice"), "user/alice"), "allowed");

@@ -101,7 +101,7 @@ pub(crate) fn world(seed: &mut Seed) -> World {
         identity: (0..seed.below(3)).map(|_| policy(seed, Kind::Identity)).collect(),
         boundary: maybe(seed, 4, policy, Kind::Identity),
         session: (0..seed.below(8).saturating_sub(5)).map(|_| policy(seed, Kind::Identity)).collect(),
-        endpoint: maybe(seed, 6, policy, Kind::Endpoint),
+        endpoint: maybe(seed, 8, policy, Kind::Endpoint),
         grants: (0..seed.below(3)).map(|_| grant(seed)).collect(),
         key_account: HERE.to_owned(),
         key_arn: KEY.to_owned(),
@@ -186,7 +186,7 @@ fn policy(seed: &mut Seed, kind: Kind) -> Value {
 
 fn statement(seed: &mut Seed, kind: Kind) -> Value {
     let mut statement = Map::new();
-    let denies = seed.below(5) == 0;
+    let denies = seed.below(10) == 0;
     statement.insert("Effect".to_owned(), json!(if denies { "Deny" } else { "Allow" }));
     if kind != Kind::Identity {
         let name = if seed.below(8) == 0 { "NotPrincipal" } else { "Principal" };

@@ -98,11 +98,11 @@ pub(crate) fn is_allowed(world: &World) -> bool {
         }
     }
     let named = matching(world, &world.key_policy, "Allow", true);
-    let names = |how: &str| named.iter().any(|statement| how_named(world, statement).contains(&how));
+    let is_named = |how: &str| named.iter().any(|statement| how_named(world, statement).contains(&how));
     if caller.kind != "service" && caller.account != world.key_account {
         return CROSS_ACCOUNT.contains(&name) && !named.is_empty() && own_account;
     }
-    names("itself") || (names("origin") && !is_bounded) || (!named.is_empty() && own_account)
+    is_named("itself") || (is_named("origin") && !is_bounded) || (!named.is_empty() && own_account)
 }
 
 fn constraint_is_met(world: &World, grant: &Grant, operation: &str) -> bool {
@@ -113,7 +113,9 @@ fn constraint_is_met(world: &World, grant: &Grant, operation: &str) -> bool {
         one.0.to_lowercase() == other.0.to_lowercase() && one.1 == other.1
     };
     let has_all = constraint.iter().all(|pair| world.encryption_context.iter().any(|found| same(pair, found)));
-    let has_no_more = world.encryption_context.iter().all(|found| constraint.iter().any(|pair| same(pair, found)));
+    // Two names that differ in case are two pairs.
+    let has_no_more = world.encryption_context.len() == constraint.len()
+        && world.encryption_context.iter().all(|found| constraint.iter().any(|pair| same(pair, found)));
     has_all && (!grant.exactly || has_no_more)
 }
 
@@ -263,12 +265,11 @@ fn compare(world: &World, operator: &str, policy: &str, request: &str, of_key: b
         "NumericGreaterThan" => number(request) > number(policy),
         "NumericGreaterThanEquals" => number(request) >= number(policy),
         // All moments of this test have one form, in which the order of time is that of texts.
-        "DateEquals" => request == policy,
+        "DateEquals" | "BinaryEquals" => request == policy,
         "DateLessThan" => request < policy,
         "DateLessThanEquals" => request <= policy,
         "DateGreaterThan" => request > policy,
         "DateGreaterThanEquals" => request >= policy,
-        "BinaryEquals" => request == policy,
         "IpAddress" => {
             let (network, bits) = policy.split_once('/').unwrap_or((policy, "32"));
             let bits: usize = bits.parse().expect("bits");
@@ -278,8 +279,9 @@ fn compare(world: &World, operator: &str, policy: &str, request: &str, of_key: b
     }
 }
 
-fn binary(address: &str) -> String {
-    address.split('.').map(|part| format!("{:08b}", part.parse::<u8>().expect("a part of an address"))).collect()
+fn binary(address: &str) -> Vec<bool> {
+    let parts = address.split('.').map(|part| part.parse::<u8>().expect("a part of an address"));
+    parts.flat_map(|part| (0..8).rev().map(move |bit| part >> bit & 1 == 1)).collect()
 }
 
 /// Each character with whether it is a wildcard.
