@@ -247,7 +247,7 @@ pub(crate) fn cancel_deletion(
 pub(crate) fn expect_key(done: &Done) -> &KeyRecord {
     match done {
         Done::Key(key) => key,
-        Done::Nothing | Done::Grant(_) => unreachable!("this command gives back its key"),
+        Done::Nothing | Done::Grant(_) | Done::Identity(_) => unreachable!("this command gives back its key"),
     }
 }
 

@@ -13,7 +13,7 @@ use meridian_policy::action;
 use meridian_state::command::UpdatePrimaryRegion;
 use meridian_state::key_states::Requirement;
 use meridian_state::links::NewPrimary;
-use meridian_state::{KeyRecord, Op, RegionState, primary_region};
+use meridian_state::{KeyRecord, Op, primary_region};
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Access, Asked, Forms};

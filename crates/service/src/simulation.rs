@@ -53,7 +53,7 @@ pub struct Simulated {
     pub key: Option<String>,
     /// Every statement of every policy that counts.
     pub statements: Vec<SimulatedStatement>,
-    /// The grants on the key that name the principal or its account, and those that do not, up to [`GRANTS_MAX`].
+    /// The grants on the key that name the principal or its account, and those that do not, up to a thousand.
     pub grants: Vec<SimulatedGrant>,
 }
 
@@ -90,7 +90,7 @@ pub struct SimulatedGrant {
 }
 
 /// Grants that one simulation tells of.
-pub const GRANTS_MAX: usize = 1_000;
+pub(crate) const GRANTS_MAX: usize = 1_000;
 
 /// Condition keys that one simulation is given.
 const CONTEXT_MAX: usize = 200;

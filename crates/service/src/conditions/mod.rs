@@ -13,7 +13,8 @@ mod tests;
 
 use std::borrow::Cow;
 
-use meridian_crypto::{AttestedRecipient, Measured};
+use meridian_crypto::AttestedRecipient;
+use meridian_crypto::attestation::Measured;
 use meridian_model::{
     AccountId, GrantOperation, KeySpec, KeyUsageType, MultiRegionKeyType, OriginType, Request, WireEnum,
 };
@@ -22,7 +23,7 @@ use meridian_state::{KeyRecord, RegionState};
 use serde::{Deserialize, Serialize};
 
 use self::global::Global;
-pub(crate) use self::request::key_identifier;
+pub(crate) use self::request::encryption_context;
 
 /// What one decision is about.
 pub(crate) struct Conditions<'a> {

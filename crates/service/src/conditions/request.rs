@@ -132,7 +132,7 @@ pub(super) fn alias(request: &Request, is_destination: bool) -> Option<&str> {
 }
 
 /// What names the key of a request that may name it by an alias.
-pub(crate) fn key_identifier(request: &Request, is_destination: bool) -> Option<&str> {
+fn key_identifier(request: &Request, is_destination: bool) -> Option<&str> {
     Some(match request {
         Request::Decapsulate(request) => &request.key_id,
         Request::Decrypt(request) => request.key_id.as_ref()?,
