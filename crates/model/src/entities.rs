@@ -6,7 +6,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-
 use crate::ids::{AccountId, ParseIdError, Partition, invalid, serde_as_text};
 
 /// Declares an identifier that is a checked text.

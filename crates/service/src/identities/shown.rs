@@ -139,15 +139,6 @@ pub(super) fn access_key(key: &AccessKeyRecord, user: Option<&EntityName>) -> Me
         .time("CreateDate", key.created_at)
 }
 
-/// The member that the answer about one entity of `kind` stands in.
-pub(super) const fn title(kind: EntityKind) -> &'static str {
-    match kind {
-        EntityKind::User => "User",
-        EntityKind::Group => "Group",
-        EntityKind::Role => "Role",
-    }
-}
-
 /// The members that the name and the id of an entity of `kind` stand in.
 pub(super) const fn name_and_id(kind: EntityKind) -> (&'static str, &'static str) {
     match kind {
