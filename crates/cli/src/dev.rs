@@ -114,6 +114,7 @@ fn cluster_config(
         service: ServiceConfig {
             max_staleness: Duration::from_secs(1),
             on_stale: OnStale::Refuse,
+            first_administrator: None,
             attestation_roots: Arc::new(attestation_roots),
         },
         workshop: WorkshopConfig::default(),

@@ -60,6 +60,7 @@ pub use audit::{CallContext, TlsContext};
 pub use call::{OnStale, Readiness, Service, ServiceConfig};
 pub use credentials::{SessionGrant, SessionHolder, TemporaryCredentials, check_current};
 pub use forwarding::Forwarding;
+pub use identities::FirstAdministrator;
 pub use key_ring::KeyRing;
 pub use origin::VpcEndpoint;
 pub use route::Route;

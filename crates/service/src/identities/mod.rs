@@ -10,12 +10,14 @@
 //! | [`managed_policies`] | the managed policies of the provider |
 //! | [`service_linked_roles`] | roles that belong to a service |
 //! | [`sessions`] | temporary credentials |
+//! | [`administrator`] | the first user of a cluster |
 //! | [`shown`] | records as answers show them |
 //! | [`recorded`] | audit records of all of it |
 //!
 //! Reads and STS are served by every node. Changes are made by the leader of the Region that is the home of identities, and
 //! reach the other Regions by the links.
 
+mod administrator;
 mod authority;
 mod changes;
 mod facts;
@@ -26,6 +28,8 @@ mod recorded;
 mod service_linked_roles;
 mod sessions;
 mod shown;
+
+pub use administrator::FirstAdministrator;
 
 use std::sync::Arc;
 
