@@ -24,7 +24,7 @@ pub use json::JsonText;
 pub use metrics::Metrics;
 pub use parameters::request_parameters;
 pub use record::{
-    AuditRecord, EventType, IdentityType, Resource, SessionContext, SessionIssuer, SourceAddress, TlsDetails,
+    AuditRecord, EventType, IdentityType, RecordedError, Resource, SessionContext, SessionIssuer, SourceAddress, TlsDetails,
     UserIdentity, iso_seconds,
 };
 pub use recovery::{Damage, Recovery};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::Value;
-use meridian_model::{AccountId, Partition, Region};
+use meridian_model::{AccessKeyId, AccountId, EntityName, Partition, Region};
 use meridian_service::{Filling, OnStale, WorkshopConfig};
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,8 @@ pub struct NodeConfig {
     /// Access keys of clients.
     #[serde(default)]
     pub credentials: Vec<CredentialSection>,
+    /// The user that is made as long as its account has none.
+    pub administrator: Option<AdministratorSection>,
 }
 
 /// `[node]`
@@ -291,6 +293,20 @@ impl std::fmt::Debug for CredentialSection {
     }
 }
 
+/// `[administrator]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdministratorSection {
+    /// Account of the user.
+    pub account: AccountId,
+    /// Name of the user.
+    pub user: EntityName,
+    /// Access key id of the user.
+    pub access_key_id: AccessKeyId,
+    /// File that holds the secret, mode 0600.
+    pub secret_access_key_file: PathBuf,
+}
+
 /// Why a node cannot be configured.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -360,6 +376,8 @@ impl NodeConfig {
         ];
         let optional = [&mut self.api.tls_certificate, &mut self.api.tls_key].into_iter().flatten();
         let secrets = self.credentials.iter_mut().filter_map(|credential| credential.secret_access_key_file.as_mut());
+        let administrator = self.administrator.iter_mut().map(|section| &mut section.secret_access_key_file);
+        let secrets = secrets.chain(administrator);
         let roots = self.attestation.roots.iter_mut();
         let policies = self.vpc_endpoints.iter_mut().filter_map(|endpoint| endpoint.policy_file.as_mut());
         for path in required.into_iter().chain(optional).chain(secrets).chain(roots).chain(policies) {
@@ -456,6 +474,8 @@ impl NodeConfig {
         regions.sort_unstable();
         check(regions.windows(2).all(|pair| pair[0] != pair[1]), "peer_regions: a Region stands twice".to_owned());
         self.check_home(check);
+        let is_at_home = self.administrator.is_none() || self.identity_home() == self.node.region;
+        check(is_at_home, "administrator: belongs to the nodes of node.identity_home_region only".to_owned());
     }
 
     fn check_home(&self, check: &mut impl FnMut(bool, String)) {

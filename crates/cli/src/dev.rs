@@ -114,6 +114,7 @@ fn cluster_config(
         service: ServiceConfig {
             max_staleness: Duration::from_secs(1),
             on_stale: OnStale::Refuse,
+            first_administrator: None,
             attestation_roots: Arc::new(attestation_roots),
         },
         workshop: WorkshopConfig::default(),
@@ -167,7 +168,8 @@ fn serve(
     for (socket, endpoints) in sockets.into_iter().zip(gateways) {
         // Signatures carry real time, whatever clock the Regions live by.
         let clock = Arc::new(SystemClock);
-        let gateway = Gateway::new(endpoints, Arc::clone(&verifier), clock, metrics.clone(), limits.clone());
+        let (home, verifier) = (&arguments.regions[0], Arc::clone(&verifier));
+        let gateway = Gateway::new(endpoints, home, verifier, clock, metrics.clone(), limits.clone());
         let (listener, gateway, stop) = (listener.clone(), Arc::new(gateway), stop.clone());
         serving.spawn(async move { listener.serve(socket, gateway, stop).await });
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use meridian_consensus::NodeName;
+use meridian_identity::query::{Answer, Form, QueryError};
 use meridian_identity::{AccessKey, Caller, Claimed, CredentialFault, CredentialStore};
 use meridian_model::{ErrorCode, Operation, Region, Request, ServiceError};
 use meridian_server::{CallContext, Endpoint, NodeReadiness};
@@ -111,6 +112,15 @@ impl Endpoint for RegionEndpoint {
         .boxed()
     }
 
+    fn query(
+        &self,
+        context: CallContext,
+        service: meridian_identity::Service,
+        form: Form,
+    ) -> BoxFuture<'_, Result<Answer, QueryError>> {
+        async move { self.next()?.query(service_context(&context), service, form).await }.boxed()
+    }
+
     fn refuse<'a>(
         &'a self,
         context: &'a CallContext,
@@ -156,6 +166,15 @@ impl Endpoint for BehindVpcEndpoint {
             Ok(response.to_json())
         }
         .boxed()
+    }
+
+    fn query(
+        &self,
+        context: CallContext,
+        service: meridian_identity::Service,
+        form: Form,
+    ) -> BoxFuture<'_, Result<Answer, QueryError>> {
+        async move { self.nodes.next()?.query(self.context(&context), service, form).await }.boxed()
     }
 
     fn refuse<'a>(

@@ -15,7 +15,7 @@ use meridian_replication::{
     Authority, LinkMetrics, LinkTiming, PeerAddress, RegionIdentity, Replicator, ReplicatorConfig,
 };
 use meridian_server::{Endpoint, Gateway, Limits, Listener, SharedVerifier};
-use meridian_service::{Forwarding, KeyRing, Service, ServiceConfig, VpcEndpoint, Workshop, WorkshopConfig};
+use meridian_service::{FirstAdministrator, Forwarding, KeyRing, Service, ServiceConfig, VpcEndpoint, Workshop, WorkshopConfig};
 use meridian_state::identities::ClusterRegions;
 use meridian_storage::NodeStorage;
 use meridian_storage::vault::FileSeal;
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::SystemClock;
 use crate::attestation;
-use crate::config::{NodeConfig, SealSection};
+use crate::config::{AdministratorSection, NodeConfig, SealSection};
 use crate::endpoint::{BehindVpcEndpoint, IdentityCredentials, RegionEndpoint};
 
 /// Everything that a node is started with.
@@ -219,7 +219,7 @@ pub async fn run(config: NodeConfig) -> Result<()> {
         tracing::warn!("the API listener speaks plain HTTP; see [api] tls_certificate");
     }
     let private = bind_vpc_endpoints(&config).await?;
-    let configured = credentials(&config)?;
+    let (configured, home) = (credentials(&config)?, config.identity_home());
     let limits = limits(&config);
     let workshop =
         WorkshopConfig { rsa_keys_ahead: config.limits.rsa_keys_ahead, filling: config.limits.rsa_keys_filling };
@@ -239,8 +239,8 @@ pub async fn run(config: NodeConfig) -> Result<()> {
     };
     let mut serving = JoinSet::new();
     for (socket, endpoint) in std::iter::once(public).chain(private.into_iter().map(behind)) {
-        let clock = Arc::new(SystemClock);
-        let gateway = Gateway::new(vec![endpoint], Arc::clone(&verifier), clock, metrics.clone(), limits.clone());
+        let (clock, verifier) = (Arc::new(SystemClock), Arc::clone(&verifier));
+        let gateway = Gateway::new(vec![endpoint], &home, verifier, clock, metrics.clone(), limits.clone());
         let (listener, gateway, stopped) = (listener.clone(), Arc::new(gateway), stop.clone());
         serving.spawn(async move { listener.serve(socket, gateway, stopped).await });
     }
@@ -337,6 +337,7 @@ async fn setup(config: NodeConfig, metrics: &Metrics, workshop: Arc<Workshop>) -
     let attestation_roots = attestation::roots(&config.attestation.roots, &config.attestation.root_fingerprints)
         .context("[attestation]")?;
     let identity_home = config.identity_home();
+    let first_administrator = config.administrator.as_ref().map(first_administrator).transpose()?;
     Ok(NodeSetup {
         identity_home,
         partition: config.node.partition,
@@ -358,6 +359,7 @@ async fn setup(config: NodeConfig, metrics: &Metrics, workshop: Arc<Workshop>) -
             max_staleness: config.consistency.max_staleness(),
             on_stale: config.consistency.on_stale,
             attestation_roots: Arc::new(attestation_roots),
+            first_administrator,
         },
         workshop,
         clock: Arc::new(SystemClock),
@@ -408,6 +410,18 @@ pub fn register_links(metrics: &Metrics) -> LinkMetrics {
     let mut links = None;
     metrics.register(|registry| links = Some(LinkMetrics::register(registry)));
     links.expect("the registry was just used")
+}
+
+fn first_administrator(section: &AdministratorSection) -> Result<FirstAdministrator> {
+    let file = &section.secret_access_key_file;
+    let secret = std::fs::read_to_string(file);
+    let secret = secret.with_context(|| format!("reading the secret in [administrator] from {}", file.display()))?;
+    Ok(FirstAdministrator {
+        account: section.account,
+        user: section.user.clone(),
+        access_key_id: section.access_key_id.clone(),
+        secret: secret.trim().into(),
+    })
 }
 
 fn credentials(config: &NodeConfig) -> Result<StaticCredentials> {

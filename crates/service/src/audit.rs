@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use meridian_audit::record::{EVENT_SOURCE_KMS, RESOURCE_KEY};
 use meridian_audit::{
     AuditRecord, EventType, IdentityType, JsonText, Resource, SessionContext, SessionIssuer, SourceAddress, TlsDetails,
-    UserIdentity, ids,
-    response_elements,
+    UserIdentity, ids, response_elements,
 };
 use meridian_identity::{Caller, CallerKind, Session};
 use meridian_model::{AccountId, ErrorCode, KeyArn, Operation, Response, ServiceError};
@@ -109,11 +109,12 @@ impl Service {
         let record = AuditRecord {
             identity: &identity,
             event_time: self.now(),
+            event_source: EVENT_SOURCE_KMS,
             event_name: operation.name(),
             region: state.region(),
             source_address: SourceAddress::Ip(context.source_ip),
             user_agent: context.user_agent.as_deref(),
-            error: outcome.err(),
+            error: outcome.err().map(Into::into),
             request_parameters: told.parameters,
             response_elements: elements.as_ref(),
             additional_event_data: told.additional,
@@ -190,10 +191,10 @@ fn other_accounts(caller: AccountId, keys: &[KeyArn]) -> impl Iterator<Item = Ac
 }
 
 pub(crate) fn resource(key: &KeyArn) -> Resource<'static> {
-    Resource { account: key.account, arn: Cow::Owned(key.to_string()) }
+    Resource { account: key.account, kind: RESOURCE_KEY, arn: Cow::Owned(key.to_string()) }
 }
 
-fn tls_details(tls: &TlsContext) -> TlsDetails<'_> {
+pub(crate) fn tls_details(tls: &TlsContext) -> TlsDetails<'_> {
     TlsDetails {
         version: &tls.version,
         cipher_suite: &tls.cipher_suite,

@@ -17,6 +17,7 @@ use crate::access::{Access, Asked};
 use crate::audit::{CallContext, Told};
 use crate::credentials::CredentialCache;
 use crate::grant_tokens::NamedGrants;
+use crate::identities::FirstAdministrator;
 use crate::key_ring::KeyRing;
 use crate::route::Route;
 use crate::trace::Trace;
@@ -47,6 +48,8 @@ pub struct ServiceConfig {
     pub on_stale: OnStale,
     /// Whose word is taken for attested recipients; without any, there are none.
     pub attestation_roots: Arc<AttestationRoots>,
+    /// The user that is made as long as its account has none; where identities have their home, and nowhere else.
+    pub first_administrator: Option<FirstAdministrator>,
 }
 
 /// How long a read or a stale node waits for the leader.
@@ -334,6 +337,10 @@ impl Service {
 
     pub(crate) fn trail(&self) -> &Trail {
         &self.0.trail
+    }
+
+    pub(crate) fn first_administrator(&self) -> Option<&FirstAdministrator> {
+        self.0.config.first_administrator.as_ref()
     }
 
     pub(crate) fn attestation_roots(&self) -> &Arc<AttestationRoots> {

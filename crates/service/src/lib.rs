@@ -8,7 +8,7 @@
 //! Cut by resource: [`keys`], [`aliases`], [`tags`], [`policies`], [`grants`], [`usage`], [`rotation`], [`import`], [`multi_region`],
 //! [`primary_region`]; cryptography by what it makes:
 //! [`cryptography`], [`data_key_pairs`], [`signatures`], [`macs`], [`shared_secrets`]. What of it takes long is done in the
-//! [`workshop`].
+//! [`workshop`]. IAM and STS are in [`identities`].
 //! Absent: HTTP and signatures (see `server` and `identity`), and anything that knows a Raft engine.
 
 mod access;
@@ -25,6 +25,7 @@ mod data_key_pairs;
 mod forwarding;
 mod grant_tokens;
 mod grants;
+mod identities;
 mod import;
 mod key_ring;
 mod key_stores;
@@ -59,6 +60,7 @@ pub use audit::{CallContext, TlsContext};
 pub use call::{OnStale, Readiness, Service, ServiceConfig};
 pub use credentials::{SessionGrant, SessionHolder, TemporaryCredentials, check_current};
 pub use forwarding::Forwarding;
+pub use identities::FirstAdministrator;
 pub use key_ring::KeyRing;
 pub use origin::VpcEndpoint;
 pub use route::Route;

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use meridian_audit::record::EVENT_SOURCE_KMS;
 use meridian_audit::{AuditRecord, EventType, JsonText, SourceAddress, UserIdentity, ids};
 use meridian_identity::{Caller, CallerKind, CallerSource};
 use meridian_model::shapes::{UpdatePrimaryRegionRequest, UpdatePrimaryRegionResponse};
@@ -130,6 +131,7 @@ impl Service {
         let record = AuditRecord {
             identity: &UserIdentity { invoked_by: Some("kms.amazonaws.com"), ..caller },
             event_time: request.as_ref().map_or(at, |sent| sent.at),
+            event_source: EVENT_SOURCE_KMS,
             event_name: "UpdatePrimaryRegion",
             region: state.region(),
             source_address: origin.map_or(internal, |origin| SourceAddress::Ip(origin.source_ip)),

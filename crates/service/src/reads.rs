@@ -18,11 +18,7 @@ impl Service {
         request: &Request,
         trace: &mut Trace,
     ) -> Result<Response, ServiceError> {
-        self.group().read_barrier(read_deadline()).await.map_err(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a read could not be made linearizable");
-            let message = "The Region has no leader at the moment. Try the request again.";
-            ServiceError::new(ErrorCode::KmsInternal, message)
-        })?;
+        self.await_current_state().await?;
         let named = NamedGrants::of(self.ring()?.grant_tokens(), request)?;
         let mut access = Access::open(self.state(), self.asked(context, request), named)?;
         let response = match request {
@@ -32,6 +28,20 @@ impl Service {
         };
         *trace = access.trace;
         response
+    }
+}
+
+impl Service {
+    /// Returns once this node has applied everything that is committed now.
+    ///
+    /// # Errors
+    /// If there is no leader to tell.
+    pub(crate) async fn await_current_state(&self) -> Result<(), ServiceError> {
+        self.group().read_barrier(read_deadline()).await.map_err(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a read could not be made linearizable");
+            let message = "The Region has no leader at the moment. Try the request again.";
+            ServiceError::new(ErrorCode::KmsInternal, message)
+        })
     }
 }
 

@@ -68,6 +68,7 @@ impl Service {
         self.ensure_domain_key().await?;
         self.ensure_regions().await?;
         self.ensure_session_key().await?;
+        self.ensure_administrator().await?;
         if self.state().usage().tracked_since().is_none() {
             self.commit(Op::RecordUsage(Vec::new())).await?;
         }

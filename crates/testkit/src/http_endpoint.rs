@@ -26,10 +26,10 @@ impl HttpEndpoint {
         let store = EitherStore(DevCredentials::danger_well_known(), identities);
         let store: Arc<dyn CredentialStore> = Arc::new(store);
         let verifier: SharedVerifier = Arc::new(Verifier::new(store));
-        let limits = Limits::default();
+        let (home, limits) = (meridian_server::Endpoint::region(&*endpoint).clone(), Limits::default());
         let listener = Listener::new(&limits, None);
         // Signatures carry real time, whatever clock the Region lives by.
-        let gateway = Gateway::new(vec![endpoint], verifier, Arc::new(SystemClock), Metrics::new(), limits);
+        let gateway = Gateway::new(vec![endpoint], &home, verifier, Arc::new(SystemClock), Metrics::new(), limits);
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         tokio::spawn(async move { listener.serve(socket, Arc::new(gateway), stopped).await });

@@ -21,6 +21,11 @@ pub(super) fn create(draft: &mut Draft<'_>, new: &NewAccessKey) -> Outcome {
     if identities.access_key(new.id.as_str()).is_some() {
         return Err(ServiceError::internal()); // 80 random bits met again
     }
+    put_new(draft, new)
+}
+
+/// Stores a new key; that there is room for it was checked before.
+pub(super) fn put_new(draft: &mut Draft<'_>, new: &NewAccessKey) -> Outcome {
     let row = AccessKeyRecord {
         id: new.id.clone(),
         account: new.account,

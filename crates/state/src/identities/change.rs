@@ -183,6 +183,16 @@ pub enum IdentityChange {
         /// The new name.
         name: Option<EntityName>,
     },
+    /// Makes the first administrator of an account: a user with a policy of the provider and an access key. Refused once the account
+    /// has a user.
+    CreateAdministrator {
+        /// The user.
+        user: NewUser,
+        /// The policy that says what an administrator may do.
+        policy: PolicyArn,
+        /// The access key of the user.
+        key: NewAccessKey,
+    },
 }
 
 /// A user, group or role.

@@ -5,13 +5,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use meridian_model::{AccountId, EntityKind, EntityName, EntityPath, ServiceError, UniqueId};
+use meridian_model::{AccountId, EntityKind, EntityName, EntityPath, PolicyArn, ServiceError, UniqueId};
 use meridian_policy::StoredPolicy;
 
-use super::change::{Entity, Membership, NewGroup, NewRole, NewUser, Tagged};
+use super::change::{Entity, Membership, NewAccessKey, NewGroup, NewRole, NewUser, Tagged};
 use super::records::{GroupRecord, ManagedPolicyRecord, Policies, RoleRecord, Tags, UserRecord};
 use super::table::Kind;
-use super::{IdentityRow, IdentityRowId, policies, refusals};
+use super::{IdentityRow, IdentityRowId, access_keys, policies, refusals};
 use crate::apply::{Done, Draft, Outcome};
 use crate::quotas::{
     GROUPS_PER_ACCOUNT, GROUPS_PER_USER, ROLES_PER_ACCOUNT, TAGS_PER_IDENTITY, TRUST_POLICY_SIZE, USERS_PER_ACCOUNT,
@@ -114,6 +114,37 @@ pub(super) fn delete(draft: &mut Draft<'_>, entity: &Entity) -> Outcome {
     }
     draft.delete_identity(id);
     Ok(Done::Nothing)
+}
+
+/// Makes the first user of an account, with everything that it needs to make others.
+pub(super) fn create_administrator(
+    draft: &mut Draft<'_>,
+    new: &NewUser,
+    policy: &PolicyArn,
+    key: &NewAccessKey,
+) -> Outcome {
+    let identities = draft.state.identities();
+    if let Some(user) = identities.users(new.account, None).next() {
+        return Err(refusals::already_exists(EntityKind::User, &user.name));
+    }
+    if identities.access_key(key.id.as_str()).is_some() || key.user.as_ref() != Some(&new.id) {
+        return Err(refusals::invalid_input("The access key is taken, or belongs to another user."));
+    }
+    policies::require_attachable(draft, policy)?;
+    require_unused_id(draft, &new.id)?;
+    let row = UserRecord {
+        account: new.account,
+        name: new.name.clone(),
+        path: new.path.clone(),
+        id: new.id.clone(),
+        created_at: draft.now,
+        tags: new.tags.clone(),
+        boundary: None,
+        policies: Policies { attached: BTreeSet::from([policy.clone()]), ..Policies::default() },
+        groups: BTreeSet::new(),
+    };
+    draft.put_identity(IdentityRow::User(Arc::new(row)))?;
+    access_keys::put_new(draft, key)
 }
 
 fn require_no_ties(draft: &Draft<'_>, user: &UserRecord) -> Result<(), ServiceError> {

@@ -9,6 +9,7 @@
 //! | [`change`] | changes as they are proposed |
 //! | [`table`] | the read view and its indexes |
 //! | [`messages`] | what the home Region tells the others |
+//! | [`refusals`] | why not, in the words of IAM |
 //! | `entities`, `policies`, `access_keys`, `session_keys`, `regions` | how changes are decided |
 //!
 //! Source of refusals and quotas: AWS IAM API Reference; AWS IAM User Guide, "IAM and AWS STS quotas".
@@ -155,6 +156,9 @@ pub(crate) fn apply(draft: &mut Draft<'_>, change: &IdentityChange) -> Outcome {
         IdentityChange::AddSessionKey(new) => session_keys::add(draft, new),
         IdentityChange::UpdateEntity { entity, path, name } => {
             entities::update(draft, entity, path.as_ref(), name.as_ref())
+        }
+        IdentityChange::CreateAdministrator { user, policy, key } => {
+            entities::create_administrator(draft, user, policy, key)
         }
     }
 }
