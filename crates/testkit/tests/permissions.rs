@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use meridian_model::shapes::{CreateAliasRequest, CreateKeyRequest, PutKeyPolicyRequest};
-use meridian_model::{Blob, ErrorCode, KeyArn, KeySpec, KeyUsageType, Operation, OriginType, Region, Request, Response};
+use meridian_model::{Blob, ErrorCode, KeyArn, KeySpec, KeyUsageType, Operation, OriginType, Request, Response};
 use meridian_testkit::identities::Identity;
 use meridian_testkit::{Client, Cluster, account};
 
@@ -169,7 +169,6 @@ fn split(line: &'static str) -> (&'static str, &'static str) {
 /// Two Regions of one node; an account, and Alice in it.
 struct Scene {
     cluster: Cluster,
-    home: Region,
     owner: Client,
     alice: Identity,
     round: std::cell::Cell<u32>,
@@ -190,7 +189,7 @@ impl Scene {
         let home = cluster.regions()[0].clone();
         let owner = cluster.client(&home);
         let alice = cluster.create_user(account(1), "alice").await;
-        Self { cluster, home, owner, alice, round: std::cell::Cell::new(0) }
+        Self { cluster, owner, alice, round: std::cell::Cell::new(0) }
     }
 
     /// Asks for `operation` as Alice, who has what `column` says.
@@ -219,12 +218,22 @@ impl Scene {
             .replace("$ALIAS", &fixture.alias)
             .replace("$GRANT", &fixture.grant)
             .replace("$ROUND", &self.round.get().to_string())
-            .replace("$CIPHERTEXT", &STANDARD.encode(fixture.ciphertext.as_ref().map(Blob::as_slice).unwrap_or(b"none")));
+            .replace(
+                "$CIPHERTEXT",
+                &STANDARD.encode(fixture.ciphertext.as_ref().map(Blob::as_slice).unwrap_or(b"none")),
+            );
         let request = Request::decode(operation, body.as_bytes()).expect("a request of the operation");
         match self.owner.with_caller(&self.alice.caller).send(request).await {
             Err(error) if error.code == ErrorCode::AccessDenied => ("denied", error.to_string()),
             // Whatever else is wrong with the request, it was permitted; but these would come before any decision.
-            Err(error) if matches!(error.code, ErrorCode::UnrecognizedClient | ErrorCode::DependencyTimeout | ErrorCode::KmsInternal) => ("undecided", error.to_string()),
+            Err(error)
+                if matches!(
+                    error.code,
+                    ErrorCode::UnrecognizedClient | ErrorCode::DependencyTimeout | ErrorCode::KmsInternal
+                ) =>
+            {
+                ("undecided", error.to_string())
+            }
             Err(error) => ("ok", error.to_string()),
             Ok(_) => ("ok", "done".to_owned()),
         }

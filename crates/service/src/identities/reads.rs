@@ -298,7 +298,7 @@ impl Reader<'_> {
         let users = state.identities().users_of_policy(&arn);
         let users = users.filter(|(policy_use, entity)| is_used_so(*policy_use) && entity.account == account);
         let of_kind = users.filter(|(_, entity)| filter.kind.is_none_or(|kind| kind == Some(entity.kind)));
-        let mut found: Vec<Found> = of_kind.filter_map(|(_, entity)| self.found(entity)).collect();
+        let mut found: Vec<Found> = of_kind.filter_map(|(_, entity)| self.found(&entity)).collect();
         found.retain(|found| found.path.starts_with(prefix));
         found.sort_by(|one, other| one.position.cmp(&other.position));
         found.dedup_by(|one, other| one.position == other.position); // attached, and boundary as well
