@@ -22,6 +22,7 @@ mod pattern;
 pub mod principal;
 mod principal_element;
 mod statement;
+pub mod stored;
 
 pub use action::Action;
 pub use context::{ConditionContext, ContextKey, ContextValue, NoContext};
@@ -35,3 +36,4 @@ pub use ownership::{authorize, authorize_grant_creation, authorize_grant_retirem
 pub use principal::{Party, Principal, PrincipalArn, PrincipalKind};
 pub use principal_element::Via;
 pub use statement::{Effect, Mismatch};
+pub use stored::StoredPolicy;

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use lru::LruCache;
 use meridian_crypto::{
     DomainKey, DomainKeyId, GrantTokenKey, ImportParameters, ImportToken, KeyMaterial, MaterialBinding, MaterialCipher,
-    PreparedKey, RootKey, SealedMaterial, WrappedDomainKey, WrappingKey, random,
+    PreparedKey, RootKey, SealedMaterial, SealedSecret, SecretBytes, SecretPlace, WrappedDomainKey, WrappingKey,
+    random,
 };
 use meridian_model::{AccountId, ErrorCode, KeyArn, KeyId, KeyMaterialId, Region, ServiceError, Timestamp};
 use meridian_policy::Allowed;
@@ -160,6 +161,29 @@ impl KeyRing {
     ) -> Result<SealedMaterial, ServiceError> {
         let newest = state.newest_domain_key().ok_or_else(no_domain_key)?;
         self.domain_key(state, newest.id)?.seal(material, binding).map_err(log_internal("sealing key material"))
+    }
+
+    /// Opens the secret of an identity of this Region.
+    pub(crate) fn open_secret(
+        &self,
+        state: &RegionState,
+        place: &SecretPlace,
+        sealed: &SealedSecret,
+    ) -> Result<SecretBytes, ServiceError> {
+        let domain_key = self.domain_key(state, sealed.domain_key_id)?;
+        domain_key.open_secret(sealed, place).map_err(log_internal("opening the secret of an identity"))
+    }
+
+    /// Seals the secret of an identity for this Region under its newest domain key.
+    pub(crate) fn seal_secret(
+        &self,
+        state: &RegionState,
+        place: &SecretPlace,
+        secret: &SecretBytes,
+    ) -> Result<SealedSecret, ServiceError> {
+        let newest = state.newest_domain_key().ok_or_else(no_domain_key)?;
+        let domain_key = self.domain_key(state, newest.id)?;
+        domain_key.seal_secret(secret, place).map_err(log_internal("sealing the secret of an identity"))
     }
 
     /// An import token for `key` that any node of this Region can open.
