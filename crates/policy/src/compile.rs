@@ -4,8 +4,9 @@
 
 use meridian_model::ServiceError;
 
+use crate::action::ActionSet;
 use crate::condition::{Condition, ConditionFault, Quantifier};
-use crate::context::ContextKey;
+use crate::context::{ContextKey, Lookup, NoContext};
 use crate::document::{PolicyKind, invalid_principals, malformed};
 use crate::json::Json;
 use crate::pattern::Glob;
@@ -61,9 +62,15 @@ pub(crate) fn compile(
 /// What takes the place of a document that cannot be evaluated.
 pub(crate) fn deny_everything() -> Box<[Statement]> {
     let everything = || Targets::Only(Box::new([Glob::parse("*", false)]));
-    let (actions, resources) = (everything(), everything());
-    let statement =
-        Statement { sid: None, effect: Effect::Deny, principals: None, actions, resources, conditions: Box::new([]) };
+    let statement = Statement {
+        sid: None,
+        effect: Effect::Deny,
+        principals: None,
+        actions_of_service: actions_of_service(&everything()),
+        actions: everything(),
+        resources: everything(),
+        conditions: Box::new([]),
+    };
     Box::new([statement])
 }
 
@@ -91,11 +98,13 @@ impl Compiler {
             Some(Json::Text(effect)) if effect == "Deny" => Effect::Deny,
             _ => return Err(syntax()),
         };
+        let actions = self.actions(members)?;
         Ok(Statement {
             sid,
             effect,
             principals: self.principals(members)?,
-            actions: self.actions(members)?,
+            actions_of_service: actions_of_service(&actions),
+            actions,
             resources: self.resources(members)?,
             conditions: self.conditions(member(members, "Condition"))?,
         })
@@ -249,6 +258,11 @@ fn check_permissiveness(condition: &Condition) -> Result<(), ServiceError> {
         "{kind}: Using the ForAllValues set operator with a single-valued condition key matches requests without the \
          specified {what} or with an unspecified {what}. To fix, remove ForAllValues."
     )))
+}
+
+fn actions_of_service(actions: &Targets) -> ActionSet {
+    let lookup = Lookup { context: &NoContext, by_key_policy: false }; // actions have no variables
+    ActionSet::of(|name| actions.include(name, &lookup))
 }
 
 fn targets(globs: Box<[Glob]>, is_negated: bool) -> Targets {

@@ -26,7 +26,7 @@ use meridian_model::{AccountId, KeyArn, Partition, Region};
 
 pub use self::denial::{Cause, Denial, Layer};
 pub use self::explain::{Explanation, GrantOutcome, GrantReport, PolicyPlace, StatementReport, Target};
-use crate::action::InAccount;
+use crate::action::{InAccount, in_lower_case, number_of};
 use crate::context::ConditionContext;
 use crate::document::{Policy, PolicyKind, Verdict};
 use crate::grant::{ContextPairs, GrantTerms};
@@ -184,7 +184,8 @@ impl Inquiry<'_> {
 
     fn asked<'b>(&'b self, action: &'b str, resource: &'b str) -> Asked<'b> {
         let has_boundary = self.policies.boundary.is_some();
-        Asked { principal: &self.principal, has_boundary, action, resource, context: self.context }
+        let number = number_of(action);
+        Asked { principal: &self.principal, has_boundary, action, number, resource, context: self.context }
     }
 
     /// What each policy says; an error if one denies. The endpoint's is left out.
@@ -324,17 +325,4 @@ impl Findings {
 /// Whether the principal belongs to another account than the resource. A service belongs to none.
 fn is_foreign(principal: &Principal<'_>, owner: AccountId) -> bool {
     principal.service().is_none() && principal.account != owner
-}
-
-/// Gives `text` in lower case to `then`, on the stack if it is not longer than names of actions are.
-fn in_lower_case<T>(text: &str, then: impl FnOnce(&str) -> T) -> T {
-    let mut buffer = [0; 64];
-    match buffer.get_mut(..text.len()) {
-        Some(buffer) if text.is_ascii() => {
-            buffer.copy_from_slice(text.as_bytes());
-            buffer.make_ascii_lowercase();
-            then(std::str::from_utf8(buffer).expect("ASCII"))
-        }
-        _ => then(&text.to_ascii_lowercase()),
-    }
 }

@@ -1,5 +1,6 @@
 //! Statements: what one says, compiled, and whether it applies to a request.
 
+use crate::action::ActionSet;
 use crate::condition::Condition;
 use crate::context::{ConditionContext, Lookup};
 use crate::document::PolicyKind;
@@ -25,6 +26,8 @@ pub(crate) struct Statement {
     pub(crate) principals: Option<Principals>,
     /// In lower case.
     pub(crate) actions: Targets,
+    /// Those of this service among them.
+    pub(crate) actions_of_service: ActionSet,
     pub(crate) resources: Targets,
     pub(crate) conditions: Box<[Condition]>,
 }
@@ -39,7 +42,7 @@ pub(crate) enum Targets {
 }
 
 impl Targets {
-    fn include(&self, text: &str, lookup: &Lookup<'_>) -> bool {
+    pub(crate) fn include(&self, text: &str, lookup: &Lookup<'_>) -> bool {
         let any = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(text, lookup));
         match self {
             Self::Only(globs) => any(globs),
@@ -61,6 +64,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) has_boundary: bool,
     /// In lower case.
     pub(crate) action: &'a str,
+    /// Which of the actions of this service it is, if it is one.
+    pub(crate) number: Option<u8>,
     pub(crate) resource: &'a str,
     pub(crate) context: &'a dyn ConditionContext,
 }
@@ -92,7 +97,11 @@ impl Statement {
             return Err(Failed::Incomplete);
         }
         let lookup = Lookup { context: asked.context, by_key_policy: kind == PolicyKind::Key };
-        if !self.actions.include(asked.action, &lookup) {
+        let is_about = match asked.number {
+            Some(number) => self.actions_of_service.has(number),
+            None => self.actions.include(asked.action, &lookup),
+        };
+        if !is_about {
             return Err(Failed::Action);
         }
         if !self.resources.include(asked.resource, &lookup) {

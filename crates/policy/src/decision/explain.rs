@@ -3,8 +3,8 @@
 use meridian_model::{AccountId, GrantOperation, KeyArn, WireEnum};
 
 use super::keys::in_text;
-use super::{AccountScope, Denial, Findings, GrantToRetire, Inquiry, Layer, RequestContext, in_lower_case, layer_of};
-use crate::action;
+use super::{AccountScope, Denial, Findings, GrantToRetire, Inquiry, Layer, RequestContext, layer_of};
+use crate::action::{self, in_lower_case};
 use crate::document::Policy;
 use crate::grant::{GrantMismatch, GrantTerms};
 use crate::principal_element::Via;
