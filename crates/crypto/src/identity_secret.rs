@@ -120,3 +120,77 @@ pub fn generate_id(prefix: &str) -> Result<String, RandomError> {
     let random: [u8; ID_RANDOM_LEN] = random::random_bytes()?;
     Ok(prefix.chars().chain(random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::{SealedEnvelope, TransportKeyPair};
+
+    fn region(name: &str) -> Region {
+        name.parse().expect("valid")
+    }
+
+    fn place() -> SecretPlace {
+        SecretPlace::AccessKey {
+            account: "111122223333".parse().expect("valid"),
+            user: Some("AIDA0000000000000001".parse().expect("valid")),
+            id: "AKIA0000000000000001".parse().expect("valid"),
+        }
+    }
+
+    /// Every other place that differs in one part.
+    fn elsewhere() -> Vec<SecretPlace> {
+        let SecretPlace::AccessKey { account, user, id } = place() else { unreachable!("made above") };
+        let other_account = "444455556666".parse().expect("valid");
+        let other_user = Some("AIDA0000000000000002".parse().expect("valid"));
+        let other_id = "AKIA0000000000000002".parse().expect("valid");
+        vec![
+            SecretPlace::AccessKey { account: other_account, user: user.clone(), id: id.clone() },
+            SecretPlace::AccessKey { account, user: other_user, id: id.clone() },
+            SecretPlace::AccessKey { account, user: None, id },
+            SecretPlace::AccessKey { account, user, id: other_id },
+            SecretPlace::SessionKey(SessionKeyId([0; 16])),
+        ]
+    }
+
+    #[test]
+    fn a_secret_opens_in_its_own_place_only() {
+        let (domain_key, other) = (DomainKey::generate().expect("random"), DomainKey::generate().expect("random"));
+        let secret = generate_secret_access_key().expect("random");
+        let sealed = domain_key.seal_secret(&secret, &place()).expect("sealed");
+        assert_eq!(domain_key.open_secret(&sealed, &place()).expect("opens").expose(), secret.expose());
+        for place in elsewhere() {
+            assert_eq!(domain_key.open_secret(&sealed, &place).err(), Some(UnsealError::NotAuthentic), "{place:?}");
+        }
+        assert!(matches!(other.open_secret(&sealed, &place()), Err(UnsealError::OtherDomainKey { .. })));
+    }
+
+    #[test]
+    fn a_secret_on_its_way_opens_at_its_destination_only() {
+        let pair = TransportKeyPair::generate().expect("random");
+        let transport =
+            SecretTransport { place: place(), from: region("us-east-1"), to: region("eu-west-1"), sequence: 7 };
+        let secret = generate_secret_access_key().expect("random");
+        let sent: SealedEnvelope = pair.public().seal_secret(&transport, &secret).expect("sealed");
+        assert_eq!(pair.open_secret(&sent, &transport).expect("opens").expose(), secret.expose());
+        let mut others: Vec<SecretTransport> =
+            elsewhere().into_iter().map(|place| SecretTransport { place, ..transport.clone() }).collect();
+        others.push(SecretTransport { sequence: 8, ..transport.clone() });
+        others.push(SecretTransport { to: region("us-west-2"), ..transport.clone() });
+        others.push(SecretTransport { from: region("us-west-2"), ..transport });
+        for other in others {
+            assert!(pair.open_secret(&sent, &other).is_err(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn new_secrets_and_ids_have_the_form_that_clients_expect() {
+        let secret = generate_secret_access_key().expect("random");
+        assert_eq!(secret.len(), SECRET_ACCESS_KEY_LEN);
+        assert!(secret.expose().iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte)));
+        assert_ne!(secret.expose(), generate_secret_access_key().expect("random").expose());
+        let id = generate_id("AKIA").expect("random");
+        assert!(id.starts_with("AKIA") && id.len() == 20 && id.parse::<AccessKeyId>().is_ok(), "{id}");
+        assert!(generate_id("AIDA").expect("random").parse::<UniqueId>().is_ok());
+    }
+}

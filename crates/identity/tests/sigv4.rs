@@ -7,8 +7,8 @@ use http::{HeaderValue, Request};
 use meridian_identity::query::QueryCode;
 use meridian_identity::sigv4::{SKEW_MAX, claimed_service, sign};
 use meridian_identity::{
-    Accepted, AccessKey, Caller, Claimed, ClientCredentials, CredentialFault, CredentialStore, DevCredentials, Service,
-    SignatureError, Verified, Verifier,
+    Accepted, AccessKey, Caller, CallerKind, Claimed, ClientCredentials, CredentialFault, CredentialStore,
+    DevCredentials, Service, SignatureError, Verified, Verifier,
 };
 use meridian_model::ErrorCode::{
     IncompleteSignature, InvalidSignature, MissingAuthenticationToken, UnrecognizedClient,
@@ -310,6 +310,8 @@ fn the_query_protocol_names_refusals_differently() {
         (SignatureError::ExpiredToken, QueryCode::ExpiredToken),
         (SignatureError::Mismatch, QueryCode::SignatureDoesNotMatch),
         (SignatureError::TwoSignatures, QueryCode::IncompleteSignature),
+        (SignatureError::NotAService, QueryCode::SignatureDoesNotMatch),
+        (SignatureError::Unavailable, QueryCode::ServiceUnavailable),
     ] {
         assert_eq!(error.query_code(), code);
     }
@@ -392,6 +394,101 @@ fn a_changed_secret_counts_at_once() {
     *rotating.0.lock().expect("not poisoned") = "changed";
     let refused = verifier.verify(&signed(), BODY, NOW, accepted);
     assert_eq!(refused.err(), Some(SignatureError::Mismatch));
+}
+
+/// The service `s3.amazonaws.com` with one access key, and alice, for whom it may call; one temporary access key.
+struct Platform;
+
+const SERVICE_KEY: &str = "AKIASERVICE";
+const TEMPORARY_KEY: &str = "ASIATEMPORARY";
+
+impl CredentialStore for Platform {
+    fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
+        let account = "111122223333".parse().expect("valid");
+        let caller = match (claimed.access_key_id, claimed.session_token) {
+            (SERVICE_KEY, None) => Caller::service(account, "s3.amazonaws.com", SERVICE_KEY),
+            ("AKIAALICE", None) | (TEMPORARY_KEY, Some("token")) => alice(claimed.access_key_id),
+            (TEMPORARY_KEY, Some("expired")) => return Err(CredentialFault::Expired),
+            ("AKIASEALED", _) => return Err(CredentialFault::Unavailable),
+            _ => return Err(CredentialFault::Unrecognized),
+        };
+        Ok(AccessKey { secret: "secret".into(), caller: Arc::new(caller) })
+    }
+
+    fn represented(&self, service: &Caller, arn: &str, _: &Region) -> Result<Caller, CredentialFault> {
+        let alice = alice(&service.access_key_id);
+        if alice.arn == arn { Ok(alice) } else { Err(CredentialFault::Unrecognized) }
+    }
+}
+
+fn alice(access_key_id: &str) -> Caller {
+    let account = "111122223333".parse().expect("valid");
+    Caller::user(Partition::Aws, account, "alice", "AIDA0000000000000001", access_key_id)
+}
+
+/// Who the platform says has signed a request with `headers`.
+fn signed_with(key: &str, headers: &[(&'static str, &str)]) -> Result<Arc<Caller>, SignatureError> {
+    let mut parts = unsigned();
+    for (name, value) in headers {
+        set(&mut parts, name, value);
+    }
+    sign(&mut parts, BODY, &ClientCredentials::new(key, "secret"), &region(), "kms", NOW).expect("signable");
+    let accepted = accepted(&[region()], &[Service::Kms]);
+    Verifier::new(Platform).verify(&parts, BODY, NOW, accepted).map(|verified| verified.caller)
+}
+
+#[test]
+fn temporary_access_keys_need_their_token() {
+    let token = |text| signed_with(TEMPORARY_KEY, &[("x-amz-security-token", text)]).map(|caller| caller.arn.clone());
+    assert_eq!(token("token").as_deref(), Ok("arn:aws:iam::111122223333:user/alice"));
+    assert_eq!(token("another"), Err(SignatureError::UnrecognizedClient));
+    assert_eq!(token("expired"), Err(SignatureError::ExpiredToken));
+    assert_eq!(signed_with(TEMPORARY_KEY, &[]).err(), Some(SignatureError::UnrecognizedClient));
+    assert_eq!(signed_with("AKIASEALED", &[]).err(), Some(SignatureError::Unavailable));
+    let with_token = signed_with("AKIAALICE", &[("x-amz-security-token", "token")]);
+    assert_eq!(with_token.err(), Some(SignatureError::UnrecognizedClient));
+}
+
+#[test]
+fn a_token_that_is_not_signed_is_refused() {
+    let mut parts = unsigned();
+    sign(&mut parts, BODY, &ClientCredentials::new(TEMPORARY_KEY, "secret"), &region(), "kms", NOW).expect("signable");
+    set(&mut parts, "x-amz-security-token", "token");
+    let accepted = accepted(&[region()], &[Service::Kms]);
+    let refused = Verifier::new(Platform).verify(&parts, BODY, NOW, accepted).err();
+    assert_eq!(refused, Some(SignatureError::HeaderNotSigned { header: "x-amz-security-token".to_owned() }));
+}
+
+#[test]
+fn a_service_says_for_whom_it_calls() {
+    let own =
+        signed_with(SERVICE_KEY, &[("x-amz-source-account", "444455556666"), ("x-amz-source-arn", "arn:aws:s3:::b")]);
+    let own = own.expect("signed");
+    assert_eq!(own.kind, CallerKind::Service { name: "s3.amazonaws.com".to_owned() });
+    let call = own.service_call.as_ref().expect("a service calls");
+    assert_eq!(call.source_account, "444455556666".parse().ok());
+    assert_eq!((call.service.as_str(), call.source_arn.as_deref()), ("s3.amazonaws.com", Some("arn:aws:s3:::b")));
+
+    let arn = alice("").arn;
+    let forwarded = signed_with(SERVICE_KEY, &[("x-amz-meridian-on-behalf-of", &arn)]).expect("signed");
+    assert_eq!((forwarded.user_name(), forwarded.access_key_id.as_str()), (Some("alice"), SERVICE_KEY));
+    assert_eq!(forwarded.service_call.as_ref().expect("a service calls").service, "s3.amazonaws.com");
+}
+
+#[test]
+fn nobody_else_calls_for_others() {
+    let arn = alice("").arn;
+    for (key, header, value, refusal) in [
+        ("AKIAALICE", "x-amz-meridian-on-behalf-of", arn.as_str(), SignatureError::NotAService),
+        ("AKIAALICE", "x-amz-source-account", "444455556666", SignatureError::NotAService),
+        ("AKIAALICE", "x-amz-source-arn", "arn:aws:s3:::b", SignatureError::NotAService),
+        (SERVICE_KEY, "x-amz-meridian-on-behalf-of", "arn:aws:iam::1:user/bob", SignatureError::UnrecognizedClient),
+        (SERVICE_KEY, "x-amz-meridian-on-behalf-of", "", SignatureError::MalformedServiceCall),
+        (SERVICE_KEY, "x-amz-source-account", "4444", SignatureError::MalformedServiceCall),
+        (SERVICE_KEY, "x-amz-source-arn", &"a".repeat(2_049), SignatureError::MalformedServiceCall),
+    ] {
+        assert_eq!(signed_with(key, &[(header, value)]).err(), Some(refusal), "{key} {header}");
+    }
 }
 
 proptest! {

@@ -2,6 +2,10 @@
 //!
 //! AWS Managed Policy Reference Guide.
 
+use std::sync::LazyLock;
+
+use crate::stored::StoredPolicy;
+
 /// A managed policy that belongs to no account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ManagedPolicy {
@@ -44,6 +48,14 @@ pub const IAM_READ_ONLY_ACCESS: ManagedPolicy = ManagedPolicy {
 /// All of them.
 pub const ALL: [ManagedPolicy; 4] =
     [ADMINISTRATOR_ACCESS, KEY_MANAGEMENT_POWER_USER, IAM_FULL_ACCESS, IAM_READ_ONLY_ACCESS];
+
+/// The document of the policy called `name`, compiled once for everybody.
+#[must_use]
+pub fn document_of(name: &str) -> Option<&'static StoredPolicy> {
+    static DOCUMENTS: LazyLock<[StoredPolicy; ALL.len()]> =
+        LazyLock::new(|| ALL.map(|policy| StoredPolicy::from(policy.document)));
+    ALL.iter().position(|policy| policy.name == name).map(|at| &DOCUMENTS[at])
+}
 
 #[cfg(test)]
 mod tests {

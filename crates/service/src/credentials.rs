@@ -8,6 +8,7 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +21,9 @@ use meridian_identity::{
 use meridian_model::entities::id_prefix;
 use meridian_model::{AccountId, EntityName, ErrorCode, Region, ServiceError, Timestamp, UniqueId};
 use meridian_state::RegionState;
-use meridian_state::identities::{AccessKeyRecord, AccessKeyStatus, RoleRecord, SessionKeyRecord, UserRecord};
+use meridian_state::identities::{
+    AccessKeyRecord, AccessKeyStatus, RoleRecord, SESSION_SECONDS_MAX, SessionKeyRecord, UserRecord,
+};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -399,6 +402,9 @@ impl Lookup<'_> {
         let secret = secret.map_err(|_| ServiceError::internal())?;
         let SessionGrant { account, holder, session } = grant;
         let expires_at = session.expires_at;
+        if expires_at.since(self.now) > Duration::from_secs(SESSION_SECONDS_MAX.into()) {
+            return Err(ServiceError::internal()); // the session key would be gone before
+        }
         let payload = Payload { access_key_id: &access_key_id, secret: secret.expose(), account, holder, session };
         let payload = postcard::to_stdvec(&payload).map_err(log_internal("encoding a session token"))?;
         let payload = Zeroizing::new(payload);
@@ -464,7 +470,6 @@ fn service_session_name(service: &Caller) -> &str {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
-    use std::time::Duration;
 
     use meridian_crypto::RootKey;
     use meridian_model::{AccessKeyId, EntityKind, Partition};

@@ -42,6 +42,7 @@ impl Service {
         let mut interval = tokio::time::interval(INTERVAL);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut applied = self.group().applied();
+        let mut identities_seen = 0;
         loop {
             interval.tick().await;
             let Ok(ring) = self.ring() else { continue };
@@ -49,7 +50,11 @@ impl Service {
                 applied.mark_unchanged();
                 let state = self.state();
                 ring.forget_unusable(&state);
-                self.credentials().forget_unusable(&state);
+                let changes = state.identities().changes();
+                if changes != identities_seen {
+                    self.credentials().forget_unusable(&state);
+                    identities_seen = changes;
+                }
             }
             if self.is_leader()
                 && let Err(Rejected::Refused(error)) = self.do_due_work().await

@@ -161,7 +161,7 @@ fn a_group_goes_when_it_is_empty_and_a_policy_when_nobody_has_it() {
     let delete = || IdentityChange::DeletePolicy { account: account(), policy: name("one") };
     assert_eq!(home.refused(delete()).message, "Cannot delete a policy attached to entities.");
     let used: Vec<_> = home.state.identities().users_of_policy(&policy_arn("one")).collect();
-    assert_eq!(used, [(PolicyUse::Boundary, &entity(EntityKind::Role, "reader"))]);
+    assert_eq!(used, [(PolicyUse::Boundary, entity(EntityKind::Role, "reader"))]);
     home.done(IdentityChange::SetBoundary { entity: entity(EntityKind::Role, "reader"), boundary: None });
     home.done(new_version("one", false));
     assert!(home.refused(delete()).message.starts_with("This policy has more than one version."));
@@ -412,7 +412,7 @@ fn a_user_keeps_everything_under_another_name() {
     assert_eq!(identities.access_keys_of(account(), Some(&alicia.id)).count(), 1);
     assert_eq!(
         identities.users_of_policy(&policy_arn("one")).map(|(_, used_by)| used_by).collect::<Vec<_>>(),
-        [&user("Alicia")]
+        [user("Alicia")]
     );
     home.done(create_user("carol"));
     assert_eq!(home.refused(update(user("carol"), "ALICIA")).code, ErrorCode::IamEntityAlreadyExists);

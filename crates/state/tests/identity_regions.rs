@@ -198,6 +198,31 @@ fn what_a_returning_region_has_beyond_is_dropped() {
 }
 
 #[test]
+fn names_that_moved_while_a_region_was_away_are_found_there() {
+    // Of the two unique ids either may be the lower one.
+    for (first, second) in [("a", "b"), ("b", "a")] {
+        let mut world = World::new();
+        world.at(US).done(create_user(first));
+        world.settle();
+        world.at(US).done(regions(US, &[US, EU])); // the South is no part of the cluster for a while
+        let rename = |from: &str, to: &str| IdentityChange::UpdateEntity {
+            entity: entity(EntityKind::User, from),
+            path: None,
+            name: Some(name(to)),
+        };
+        world.at(US).done(rename(first, "carol"));
+        world.at(US).done(create_user(second));
+        world.at(US).done(rename(second, first));
+        world.at(US).done(regions(US, &ALL));
+        world.settle();
+        for at in ALL {
+            let id = |text: &str| world.state(at).identities().user(account(), &name(text)).expect("there").id.clone();
+            assert_eq!((id("carol"), id(first)), (user_id(first), user_id(second)), "{at}");
+        }
+    }
+}
+
+#[test]
 fn the_home_moves_whoever_hears_of_it_first() {
     for order in [[US, EU, SOUTH], [EU, US, SOUTH], [SOUTH, EU, US], [SOUTH, US, EU]] {
         let mut world = World::new();

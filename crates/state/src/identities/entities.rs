@@ -17,14 +17,6 @@ use crate::quotas::{
     GROUPS_PER_ACCOUNT, GROUPS_PER_USER, ROLES_PER_ACCOUNT, TAGS_PER_IDENTITY, TRUST_POLICY_SIZE, USERS_PER_ACCOUNT,
 };
 
-impl Entity {
-    /// The first of all entities in their order.
-    pub(super) fn lowest() -> Self {
-        let account = "000000000000".parse().expect("twelve digits");
-        Self { account, kind: EntityKind::User, name: EntityName::lowest() }
-    }
-}
-
 pub(super) fn create_user(draft: &mut Draft<'_>, new: &NewUser) -> Outcome {
     let is_taken = draft.state.identities().is_taken(Kind::User, new.account, &new.name);
     require_free(is_taken, EntityKind::User, &new.name)?;

@@ -130,7 +130,7 @@ pub(super) fn require_boundary(draft: &Draft<'_>, boundary: Option<&PolicyArn>) 
 /// Checks that a managed policy is there, under exactly this ARN.
 pub(super) fn require_attachable(draft: &Draft<'_>, policy: &PolicyArn) -> Result<(), ServiceError> {
     let is_known = match policy.owner() {
-        None => is_known_of_provider(policy),
+        None => policy.path() == "/" && managed::document_of(policy.name().as_str()).is_some(),
         Some(_) => {
             let row = draft.state.identities().policy_by_arn(policy);
             row.is_some_and(|row| row.arn(draft.state.partition()) == *policy)

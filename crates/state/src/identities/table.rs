@@ -2,13 +2,12 @@
 //!
 //! Names are looked up as they were given: a name in another case finds nothing, although it cannot be taken either.
 
-use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use imbl::{OrdMap, OrdSet};
 use meridian_crypto::SessionKeyId;
 use meridian_model::{AccessKeyId, AccountId, EntityKind, EntityName, PolicyArn, Timestamp, UniqueId};
-use meridian_policy::StoredPolicy;
+use meridian_policy::{Policy, PolicyKind, StoredPolicy, managed};
 
 use super::change::Entity;
 use super::records::{
@@ -29,12 +28,14 @@ pub struct IdentityTable {
     versions: OrdMap<(UniqueId, u32), Arc<PolicyVersionRecord>>,
     access_keys: OrdMap<AccessKeyId, Arc<AccessKeyRecord>>,
     session_keys: OrdMap<SessionKeyId, Arc<SessionKeyRecord>>,
-    // Indexes, derived from the tables above. Names in them are in lower case.
-    by_name: OrdMap<(AccountId, Kind, EntityName), UniqueId>,
+    // Indexes, derived from the tables above. Names in them are in lower case. Everything is told apart by its id, so that it does
+    // not matter in which order rows of one name come and go.
+    by_name: OrdSet<(AccountId, Kind, EntityName, UniqueId)>,
     members: OrdSet<(UniqueId, EntityName, UniqueId)>,
     keys_of_owners: OrdSet<(AccountId, Option<UniqueId>, AccessKeyId)>,
-    uses_of_policies: OrdSet<(PolicyArn, PolicyUse, Entity)>,
+    uses_of_policies: OrdSet<(PolicyArn, PolicyUse, UniqueId)>,
     counts: OrdMap<(AccountId, Kind), usize>,
+    changes: u64,
 }
 
 /// How an entity uses a managed policy.
@@ -55,8 +56,7 @@ pub(crate) enum Kind {
     Policy,
 }
 
-/// The identity policies that count for a principal, and its boundary. A managed policy that is not known here, or whose default
-/// version is not, stands for one that denies everything: see [`AttachedPolicy`].
+/// The identity policies that count for a principal, and its boundary.
 #[derive(Clone, Debug, Default)]
 pub struct PrincipalPolicies<'a> {
     /// Inline and attached ones of the principal and of its groups.
@@ -70,8 +70,17 @@ pub struct PrincipalPolicies<'a> {
 pub struct AttachedPolicy<'a> {
     /// Where the policy stands.
     pub origin: PolicyOrigin<'a>,
-    /// The policy; `None` for one of the provider, which the policy engine knows, and for one that has not arrived here yet.
+    /// The policy; `None` for one that has not arrived here yet.
     pub document: Option<&'a StoredPolicy>,
+}
+
+impl AttachedPolicy<'_> {
+    /// What decides. A policy that has not arrived yet may hold a denial, so that it denies everything.
+    #[must_use]
+    pub fn compiled(&self) -> Arc<Policy> {
+        static UNKNOWN: LazyLock<Arc<Policy>> = LazyLock::new(|| Arc::new(Policy::stored("", PolicyKind::Identity)));
+        Arc::clone(self.document.map_or(&*UNKNOWN, |document| document.compiled(PolicyKind::Identity)))
+    }
 }
 
 /// Where a policy stands.
@@ -90,10 +99,16 @@ impl IdentityTable {
         self.regions.as_ref()
     }
 
+    /// How many rows have come and gone since the table was made: another number means that something has changed.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// A user.
     #[must_use]
     pub fn user(&self, account: AccountId, name: &EntityName) -> Option<&Arc<UserRecord>> {
-        self.users.get(self.id_of(account, Kind::User, name)?).filter(|row| row.name == *name)
+        self.of_name(account, Kind::User, name).filter_map(|id| self.users.get(id)).find(|row| row.name == *name)
     }
 
     /// A user, by its unique id.
@@ -105,13 +120,13 @@ impl IdentityTable {
     /// A group.
     #[must_use]
     pub fn group(&self, account: AccountId, name: &EntityName) -> Option<&Arc<GroupRecord>> {
-        self.groups.get(self.id_of(account, Kind::Group, name)?).filter(|row| row.name == *name)
+        self.of_name(account, Kind::Group, name).filter_map(|id| self.groups.get(id)).find(|row| row.name == *name)
     }
 
     /// A role.
     #[must_use]
     pub fn role(&self, account: AccountId, name: &EntityName) -> Option<&Arc<RoleRecord>> {
-        self.roles.get(self.id_of(account, Kind::Role, name)?).filter(|row| row.name == *name)
+        self.of_name(account, Kind::Role, name).filter_map(|id| self.roles.get(id)).find(|row| row.name == *name)
     }
 
     /// A role, by its unique id.
@@ -123,11 +138,17 @@ impl IdentityTable {
     /// A managed policy of an account.
     #[must_use]
     pub fn policy(&self, account: AccountId, name: &EntityName) -> Option<&Arc<ManagedPolicyRecord>> {
-        self.policies.get(self.id_of(account, Kind::Policy, name)?).filter(|row| row.name == *name)
+        self.of_name(account, Kind::Policy, name).filter_map(|id| self.policies.get(id)).find(|row| row.name == *name)
     }
 
-    fn id_of(&self, account: AccountId, kind: Kind, name: &EntityName) -> Option<&UniqueId> {
-        self.by_name.get(&(account, kind, name.folded()))
+    /// One id; two while another Region has told of a new row of a name before the old one's new name.
+    fn of_name(&self, account: AccountId, kind: Kind, name: &EntityName) -> impl Iterator<Item = &UniqueId> + use<'_> {
+        let start = (account, kind, name.folded(), LOWEST_ID.clone());
+        let same = start.clone();
+        self.by_name
+            .range(start..)
+            .take_while(move |(owner, of, name, _)| (owner, of, name) == (&same.0, &same.1, &same.2))
+            .map(|(_, _, _, id)| id)
     }
 
     /// The managed policy of an account with this ARN, path included; `None` for those of the provider.
@@ -187,14 +208,13 @@ impl IdentityTable {
         account: AccountId,
         after: Option<&EntityName>,
     ) -> impl Iterator<Item = &UniqueId> + use<'_> {
-        let start = match after {
-            Some(after) => Bound::Excluded((account, kind, after.folded())),
-            None => Bound::Included((account, kind, EntityName::lowest())),
-        };
+        let after = after.map(EntityName::folded);
+        let start = (account, kind, after.clone().unwrap_or_else(EntityName::lowest), LOWEST_ID.clone());
         self.by_name
-            .range((start, Bound::Unbounded))
-            .take_while(move |((owner, of, _), _)| *owner == account && *of == kind)
-            .map(|(_, id)| id)
+            .range(start..)
+            .take_while(move |(owner, of, _, _)| *owner == account && *of == kind)
+            .filter(move |(_, _, name, _)| after.as_ref() != Some(name))
+            .map(|(_, _, _, id)| id)
     }
 
     /// The users in a group whose names come after `after`, in the order of their names in lower case.
@@ -205,7 +225,7 @@ impl IdentityTable {
     ) -> impl Iterator<Item = &Arc<UserRecord>> + use<'_> {
         let id = group.id.clone();
         let after = after.map(EntityName::folded);
-        let start = (id.clone(), after.clone().unwrap_or_else(EntityName::lowest), lowest_id());
+        let start = (id.clone(), after.clone().unwrap_or_else(EntityName::lowest), LOWEST_ID.clone());
         self.members
             .range(start..)
             .take_while(move |(group, _, _)| *group == id)
@@ -232,7 +252,7 @@ impl IdentityTable {
     ) -> impl Iterator<Item = &Arc<AccessKeyRecord>> + use<'_> {
         let user = user.cloned();
         self.keys_of_owners
-            .range((Bound::Included((account, user.clone(), AccessKeyId::lowest())), Bound::Unbounded))
+            .range((account, user.clone(), AccessKeyId::lowest())..)
             .take_while(move |(owner, name, _)| *owner == account && *name == user)
             .filter_map(|(_, _, id)| self.access_keys.get(id))
     }
@@ -283,13 +303,13 @@ impl IdentityTable {
     }
 
     /// Who uses a managed policy, as attached one or as boundary.
-    pub fn users_of_policy(&self, arn: &PolicyArn) -> impl Iterator<Item = (PolicyUse, &Entity)> + '_ {
+    pub fn users_of_policy(&self, arn: &PolicyArn) -> impl Iterator<Item = (PolicyUse, Entity)> + use<'_> {
         let arn = arn.clone();
-        let start = (arn.clone(), PolicyUse::Attached, Entity::lowest());
+        let start = (arn.clone(), PolicyUse::Attached, LOWEST_ID.clone());
         self.uses_of_policies
             .range(start..)
             .take_while(move |(used, _, _)| *used == arn)
-            .map(|(_, policy_use, entity)| (*policy_use, entity))
+            .filter_map(|(_, policy_use, id)| Some((*policy_use, self.by_unique_id(id.as_str())?)))
     }
 
     /// The policies that count for a user: its own and those of its groups.
@@ -308,11 +328,17 @@ impl IdentityTable {
         PrincipalPolicies { identity, boundary: self.boundary(role.boundary.as_ref()) }
     }
 
-    /// A managed policy in the version that counts now.
+    /// A managed policy, in the version that counts now.
     #[must_use]
     pub fn managed<'a>(&'a self, arn: &'a PolicyArn) -> AttachedPolicy<'a> {
-        let current = self.policy_by_arn(arn).and_then(|row| self.policy_version(row, row.default_version));
-        AttachedPolicy { origin: PolicyOrigin::Managed(arn), document: current.map(|version| &version.document) }
+        let document = match arn.owner() {
+            None => managed::document_of(arn.name().as_str()),
+            Some(_) => {
+                let row = self.policy_by_arn(arn);
+                row.and_then(|row| self.policy_version(row, row.default_version)).map(|version| &version.document)
+            }
+        };
+        AttachedPolicy { origin: PolicyOrigin::Managed(arn), document }
     }
 
     fn boundary<'a>(&'a self, arn: Option<&'a PolicyArn>) -> Option<AttachedPolicy<'a>> {
@@ -334,14 +360,12 @@ impl IdentityTable {
 }
 
 /// The first of all unique ids in their order.
-fn lowest_id() -> UniqueId {
-    "0000000000000000".parse().expect("sixteen digits")
-}
+static LOWEST_ID: LazyLock<UniqueId> = LazyLock::new(|| "0000000000000000".parse().expect("sixteen digits"));
 
 impl IdentityTable {
     /// Whether an entity of the kind has the name, in whatever case.
     pub(super) fn is_taken(&self, kind: Kind, account: AccountId, name: &EntityName) -> bool {
-        self.id_of(account, kind, name).is_some()
+        self.of_name(account, kind, name).next().is_some()
     }
 
     /// Whether anything has the unique id, now.
@@ -406,24 +430,22 @@ impl IdentityTable {
 
     /// Brings the indexes in line with a row that comes, or goes.
     fn index(&mut self, row: &IdentityRow, comes: bool) {
+        self.changes += 1;
         match row {
             IdentityRow::User(row) => {
                 self.index_name(Kind::User, row.account, &row.name, &row.id, comes);
-                let entity = Entity { account: row.account, kind: EntityKind::User, name: row.name.clone() };
-                self.index_policies(&entity, &row.policies, row.boundary.as_ref(), comes);
+                self.index_policies(&row.id, &row.policies, row.boundary.as_ref(), comes);
                 for group in &row.groups {
                     toggle(&mut self.members, (group.clone(), row.name.folded(), row.id.clone()), comes);
                 }
             }
             IdentityRow::Group(row) => {
                 self.index_name(Kind::Group, row.account, &row.name, &row.id, comes);
-                let entity = Entity { account: row.account, kind: EntityKind::Group, name: row.name.clone() };
-                self.index_policies(&entity, &row.policies, None, comes);
+                self.index_policies(&row.id, &row.policies, None, comes);
             }
             IdentityRow::Role(row) => {
                 self.index_name(Kind::Role, row.account, &row.name, &row.id, comes);
-                let entity = Entity { account: row.account, kind: EntityKind::Role, name: row.name.clone() };
-                self.index_policies(&entity, &row.policies, row.boundary.as_ref(), comes);
+                self.index_policies(&row.id, &row.policies, row.boundary.as_ref(), comes);
             }
             IdentityRow::Policy(row) => self.index_name(Kind::Policy, row.account, &row.name, &row.id, comes),
             IdentityRow::AccessKey(row) => {
@@ -434,12 +456,7 @@ impl IdentityTable {
     }
 
     fn index_name(&mut self, kind: Kind, account: AccountId, name: &EntityName, id: &UniqueId, comes: bool) {
-        let named = (account, kind, name.folded());
-        if comes {
-            self.by_name.insert(named, id.clone());
-        } else {
-            self.by_name.remove(&named);
-        }
+        toggle(&mut self.by_name, (account, kind, name.folded(), id.clone()), comes);
         let count = self.count(account, kind);
         match if comes { count + 1 } else { count.saturating_sub(1) } {
             0 => drop(self.counts.remove(&(account, kind))),
@@ -447,10 +464,10 @@ impl IdentityTable {
         }
     }
 
-    fn index_policies(&mut self, entity: &Entity, policies: &Policies, boundary: Option<&PolicyArn>, comes: bool) {
+    fn index_policies(&mut self, id: &UniqueId, policies: &Policies, boundary: Option<&PolicyArn>, comes: bool) {
         let attached = policies.attached.iter().map(|arn| (arn, PolicyUse::Attached));
         for (arn, policy_use) in attached.chain(boundary.map(|arn| (arn, PolicyUse::Boundary))) {
-            toggle(&mut self.uses_of_policies, (arn.clone(), policy_use, entity.clone()), comes);
+            toggle(&mut self.uses_of_policies, (arn.clone(), policy_use, id.clone()), comes);
         }
     }
 }
