@@ -148,12 +148,15 @@ impl Service {
 }
 
 pub(crate) fn identity(caller: &Caller) -> UserIdentity<'_> {
+    let invoked_by = caller.service_call.as_ref().map(|call| call.service.as_str());
     let (kind, user_name) = match &caller.kind {
         CallerKind::Root => (IdentityType::Root, None),
         CallerKind::IamUser { user_name } => (IdentityType::IamUser, Some(user_name.as_str())),
         CallerKind::AssumedRole { .. } => (IdentityType::AssumedRole, None),
         CallerKind::FederatedUser { .. } => (IdentityType::FederatedUser, None),
-        CallerKind::Service { .. } => (IdentityType::AwsService, None),
+        CallerKind::Service { .. } => {
+            return UserIdentity { kind: Some(IdentityType::AwsService), invoked_by, ..UserIdentity::default() };
+        }
     };
     UserIdentity {
         kind: Some(kind),
@@ -163,7 +166,7 @@ pub(crate) fn identity(caller: &Caller) -> UserIdentity<'_> {
         access_key_id: Some(&caller.access_key_id),
         user_name,
         session: caller.session.as_ref().map(|session| session_context(caller, session)),
-        invoked_by: None,
+        invoked_by,
     }
 }
 

@@ -42,9 +42,6 @@ impl CallerPolicies {
                 let user = user(identities, caller, user_name).filter(|user| is(user.id.as_str(), caller));
                 Self::of_user(identities, user)
             }
-            CallerKind::FederatedUser { user_arn, .. } if user_arn.ends_with(":root") => {
-                Self { identity: vec![Arc::clone(&ADMINISTRATOR_ACCESS)], ..Self::default() }
-            }
             CallerKind::FederatedUser { user_arn, .. } => {
                 Self::of_user(identities, user(identities, caller, name(user_arn)))
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use meridian::endpoint::RegionEndpoint;
-use meridian_identity::Caller;
+use meridian_identity::{Caller, CallerSource};
 #[allow(clippy::wildcard_imports)] // the requests and responses of the operations below
 use meridian_model::shapes::*;
 use meridian_model::{AccountId, Blob, DataKeySpec, KeyId, Partition, Request, Response, SecretBlob, ServiceError};
@@ -73,6 +73,7 @@ calls! {
     PutKeyPolicy: PutKeyPolicyRequest -> PutKeyPolicyResponse;
     ReEncrypt: ReEncryptRequest -> ReEncryptResponse;
     ReplicateKey: ReplicateKeyRequest -> ReplicateKeyResponse;
+    RevokeGrant: RevokeGrantRequest -> RevokeGrantResponse;
     RotateKeyOnDemand: RotateKeyOnDemandRequest -> RotateKeyOnDemandResponse;
     ScheduleKeyDeletion: ScheduleKeyDeletionRequest -> ScheduleKeyDeletionResponse;
     Sign: SignRequest -> SignResponse;
@@ -271,7 +272,9 @@ pub fn account(number: u64) -> AccountId {
 }
 
 fn root(account: AccountId) -> Arc<Caller> {
-    Arc::new(Caller::root(Partition::Aws, account, &account.to_string()))
+    // As the credentials of a configuration are, so that no access key has to stand in the state.
+    let caller = Caller::root(Partition::Aws, account, &account.to_string());
+    Arc::new(Caller { source: CallerSource::Configuration, ..caller })
 }
 
 /// Unique within the test.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use meridian_consensus::NodeName;
 use meridian_identity::{Caller, CallerKind, CallerSource, Session};
 use meridian_model::{AccountId, Clock, EntityKind, EntityName, EntityPath, Partition, Region, UniqueId};
-use meridian_state::identities::{Entity, IdentityChange, NewRole, NewUser};
-use meridian_state::{Command, Op, Outcome, RegionState};
+use meridian_state::identities::change::{Entity, IdentityChange, NewRole, NewUser};
+use meridian_state::{Command, Op, RegionState};
 
 use crate::cluster::Cluster;
 

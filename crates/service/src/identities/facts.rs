@@ -84,7 +84,9 @@ impl ConditionContext for Circumstances<'_> {
         };
         match self.facts.0.get(&name).map(Vec::as_slice) {
             Some([value]) if name != "aws:tagkeys" => Some(ContextValue::One(Cow::Borrowed(value))),
-            Some(values) => Some(ContextValue::Many(values.iter().map(|value| Cow::Borrowed(value.as_str())).collect())),
+            Some(values) => {
+                Some(ContextValue::Many(values.iter().map(|value| Cow::Borrowed(value.as_str())).collect()))
+            }
             None => self.of_every_request(key),
         }
     }

@@ -36,7 +36,9 @@ impl Reader<'_> {
             IamRequest::List { kind, path_prefix, page } => self.list(*kind, path_prefix.as_deref(), page),
             IamRequest::ListGroupsForUser { user, page } => self.groups_of(user, page),
             IamRequest::ListAccessKeys { user, page } => self.access_keys(user.as_deref(), page),
-            IamRequest::GetInlinePolicy { entity: named, name } => self.inline_policy(&entity(self.authority, named)?, name),
+            IamRequest::GetInlinePolicy { entity: named, name } => {
+                self.inline_policy(&entity(self.authority, named)?, name)
+            }
             IamRequest::ListInlinePolicies { entity: named, page } => {
                 self.inline_policies(&entity(self.authority, named)?, page)
             }
@@ -84,7 +86,8 @@ impl Reader<'_> {
         let Authority { state, .. } = self.authority;
         let (account, name, partition) = (self.authority.account(), name(named)?, state.partition());
         self.allow_on(&Entity { account, kind: EntityKind::Group, name: name.clone() })?;
-        let group = state.identities().group(account, &name).ok_or_else(|| refusals::no_such(EntityKind::Group, &name))?;
+        let group =
+            state.identities().group(account, &name).ok_or_else(|| refusals::no_such(EntityKind::Group, &name))?;
         let users = paged(state.identities().users_in(group, None), page, |user| user.name.folded())?;
         let members = Members::new().nested("Group", shown::group(group, partition));
         Ok(listed(members, "Users", users, |user| shown::listed_user(user, partition)))
@@ -225,7 +228,8 @@ impl Reader<'_> {
             };
             is_used || !filter.only_attached && filter.usage.is_none()
         };
-        let own = state.identities().policies(account, None).filter(|row| filter.with_local && is_within(row.path.as_str()));
+        let own =
+            state.identities().policies(account, None).filter(|row| filter.with_local && is_within(row.path.as_str()));
         let own = own.map(|row| {
             let uses = managed_policies::uses(state, account, &row.arn(partition));
             (Position(0, row.name.folded()), uses, shown::listed_policy(row, partition, uses))

@@ -250,8 +250,3 @@ fn put_version(draft: &mut Draft<'_>, policy: &UniqueId, version: u32, document:
     let row = PolicyVersionRecord { policy, version, created_at: draft.now, document };
     draft.put_identity(IdentityRow::PolicyVersion(Arc::new(row)))
 }
-
-/// Whether the policy engine knows a managed policy of the provider by this ARN.
-fn is_known_of_provider(policy: &PolicyArn) -> bool {
-    policy.path() == "/" && managed::ALL.iter().any(|known| known.name == policy.name().as_str())
-}
