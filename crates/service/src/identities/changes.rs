@@ -66,7 +66,7 @@ pub(super) struct Planner<'a> {
 impl Planner<'_> {
     fn plan(&self, ring: &KeyRing, request: IamRequest) -> Result<Plan, ServiceError> {
         match request {
-            IamRequest::CreateUser(new) => self.create_user(new),
+            IamRequest::CreateUser(new) => self.create_user(&new),
             IamRequest::CreateGroup { path, name } => self.create_group(path.as_deref(), &name),
             IamRequest::CreateRole(new) => self.create_role(new),
             IamRequest::CreateServiceLinkedRole { service, description, suffix } => {
@@ -169,7 +169,7 @@ impl Planner<'_> {
         }
     }
 
-    fn create_user(&self, new: NewUser) -> Result<Plan, ServiceError> {
+    fn create_user(&self, new: &NewUser) -> Result<Plan, ServiceError> {
         let Authority { state, .. } = self.authority;
         let (account, name, path) = (self.authority.account(), name(&new.name)?, path(new.path.as_deref())?);
         let boundary = new.boundary.as_deref().map(|arn| policy_arn(state, arn)).transpose()?;

@@ -130,16 +130,13 @@ impl Reader<'_> {
     fn access_keys(&self, named: Option<&str>, page: &Page) -> Result<Members, ServiceError> {
         let Authority { state, .. } = self.authority;
         let (account, name) = (self.authority.account(), user_or_caller(self.authority, named)?);
-        let user = match &name {
-            Some(name) => {
-                self.allow_on(&Entity { account, kind: EntityKind::User, name: name.clone() })?;
-                let found = state.identities().user(account, name);
-                Some(found.ok_or_else(|| refusals::no_such(EntityKind::User, name))?)
-            }
-            None => {
-                self.authority.allow(&self.action, &root_arn(state, account), &Facts::default())?;
-                None
-            }
+        let user = if let Some(name) = &name {
+            self.allow_on(&Entity { account, kind: EntityKind::User, name: name.clone() })?;
+            let found = state.identities().user(account, name);
+            Some(found.ok_or_else(|| refusals::no_such(EntityKind::User, name))?)
+        } else {
+            self.authority.allow(&self.action, &root_arn(state, account), &Facts::default())?;
+            None
         };
         let keys = state.identities().access_keys_of(account, user.map(|user| &user.id));
         let keys = paged(keys, page, |key| key.id.clone())?;
@@ -203,12 +200,11 @@ impl Reader<'_> {
         let Authority { state, .. } = self.authority;
         let arn = self.allowed_policy(arn)?;
         let uses = managed_policies::uses(state, self.authority.account(), &arn);
-        let policy = match arn.owner() {
-            Some(_) => shown::policy(self.own_policy(&arn)?, state.partition(), uses),
-            None => {
-                let provided = managed_policies::find_provided(&arn, state.partition())?;
-                shown::provided_policy(&provided, uses).text("Description", provided.description)
-            }
+        let policy = if arn.owner().is_some() {
+            shown::policy(self.own_policy(&arn)?, state.partition(), uses)
+        } else {
+            let provided = managed_policies::find_provided(&arn, state.partition())?;
+            shown::provided_policy(&provided, uses).text("Description", provided.description)
         };
         Ok(Members::new().nested("Policy", policy))
     }
@@ -248,20 +244,17 @@ impl Reader<'_> {
         let Authority { state, .. } = self.authority;
         let arn = self.allowed_policy(arn)?;
         let number = version_number(version)?;
-        let (shown, document) = match arn.owner() {
-            Some(_) => {
-                let row = self.own_policy(&arn)?;
-                let found = state.identities().policy_version(row, number);
-                let found = found.ok_or_else(|| refusals::no_such_version(&arn, number))?;
-                (shown::version(found, row.default_version == number), found.document.text())
+        let (shown, document) = if arn.owner().is_some() {
+            let row = self.own_policy(&arn)?;
+            let found = state.identities().policy_version(row, number);
+            let found = found.ok_or_else(|| refusals::no_such_version(&arn, number))?;
+            (shown::version(found, row.default_version == number), found.document.text())
+        } else {
+            let provided = managed_policies::find_provided(&arn, state.partition())?;
+            if number != managed_policies::PROVIDED_VERSION {
+                return Err(refusals::no_such_version(&arn, number));
             }
-            None => {
-                let provided = managed_policies::find_provided(&arn, state.partition())?;
-                if number != managed_policies::PROVIDED_VERSION {
-                    return Err(refusals::no_such_version(&arn, number));
-                }
-                (shown::listed_version(number, true, managed_policies::PROVIDED_AT), provided.document)
-            }
+            (shown::listed_version(number, true, managed_policies::PROVIDED_AT), provided.document)
         };
         let shown = shown.with("Document", Value::Document(document.to_owned()));
         Ok(Members::new().nested("PolicyVersion", shown))
@@ -271,16 +264,13 @@ impl Reader<'_> {
     fn policy_versions(&self, arn: &str, page: &Page) -> Result<Members, ServiceError> {
         let Authority { state, .. } = self.authority;
         let arn = self.allowed_policy(arn)?;
-        let versions: Vec<Members> = match arn.owner() {
-            Some(_) => {
-                let row = self.own_policy(&arn)?;
-                let versions = state.identities().policy_versions(row);
-                versions.map(|version| shown::version(version, row.default_version == version.version)).collect()
-            }
-            None => {
-                managed_policies::find_provided(&arn, state.partition())?;
-                vec![shown::listed_version(managed_policies::PROVIDED_VERSION, true, managed_policies::PROVIDED_AT)]
-            }
+        let versions: Vec<Members> = if arn.owner().is_some() {
+            let row = self.own_policy(&arn)?;
+            let versions = state.identities().policy_versions(row);
+            versions.map(|version| shown::version(version, row.default_version == version.version)).collect()
+        } else {
+            managed_policies::find_provided(&arn, state.partition())?;
+            vec![shown::listed_version(managed_policies::PROVIDED_VERSION, true, managed_policies::PROVIDED_AT)]
         };
         let versions = paged(versions.into_iter().rev().enumerate(), page, |(at, _)| *at)?;
         Ok(listed(Members::new(), "Versions", versions, |(_, version)| version))
@@ -302,7 +292,7 @@ impl Reader<'_> {
         let users = state.identities().users_of_policy(&arn);
         let users = users.filter(|(policy_use, entity)| is_used_so(*policy_use) && entity.account == account);
         let of_kind = users.filter(|(_, entity)| filter.kind.is_none_or(|kind| kind == Some(entity.kind)));
-        let mut found: Vec<Found> = of_kind.filter_map(|(_, entity)| self.found(entity)).collect();
+        let mut found: Vec<Found> = of_kind.filter_map(|(_, entity)| self.found(&entity)).collect();
         found.retain(|found| found.path.starts_with(prefix));
         found.sort_by(|one, other| one.position.cmp(&other.position));
         found.dedup_by(|one, other| one.position == other.position); // attached, and boundary as well

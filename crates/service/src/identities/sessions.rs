@@ -125,11 +125,11 @@ impl Service {
         let tags = request.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
         let session = Session { tags, policies, policy_arns, ..new_session(authority, seconds) };
         let is_packed = is_packed(&request.policies, &session);
-        let issuer = match holder_of_caller(authority)? {
+        let asker = match holder_of_caller(authority)? {
             SessionHolder::User { id } => Some(id),
             _ => None,
         };
-        let holder = SessionHolder::Federated { name: request.name.clone(), issuer };
+        let holder = SessionHolder::Federated { name: request.name.clone(), issuer: asker };
         let issued = self.issue_session(SessionGrant { account, holder, session })?;
         let federated = Members::new().text("FederatedUserId", format!("{account}:{}", request.name)).text("Arn", arn);
         let members = Members::new().nested("Credentials", credentials(&issued)).nested("FederatedUser", federated);
