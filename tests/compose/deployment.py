@@ -13,6 +13,7 @@ import tarfile
 
 import boto3
 import botocore.config
+import botocore.exceptions
 
 from local_cluster import is_ready, wait_until
 
@@ -59,6 +60,8 @@ class Deployment:
         for region in REGIONS:
             self.wait_ready(region)
         self.credentials = self.read_credentials()
+        for region in REGIONS:
+            wait_until(lambda region=region: self.knows_administrator(region), f"the administrator in {region}", START_SECONDS)
 
     def stop(self):
         """Removes containers, networks and volumes."""
@@ -107,6 +110,14 @@ class Deployment:
         parser = configparser.ConfigParser()
         parser.read_string(text)
         return parser["default"]["aws_access_key_id"], parser["default"]["aws_secret_access_key"]
+
+    def knows_administrator(self, region):
+        """Whether the administrator, whom the home Region makes, has arrived in a Region."""
+        try:
+            self.kms(region).list_keys(Limit=1)
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
+            return False
+        return True
 
     def kms(self, region, node=1):
         """A boto3 client of one node."""

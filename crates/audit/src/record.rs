@@ -21,6 +21,8 @@ pub struct AuditRecord<'a> {
     pub identity: &'a UserIdentity<'a>,
     /// When; recorded in whole seconds.
     pub event_time: Timestamp,
+    /// The service that was asked: [`EVENT_SOURCE_KMS`], `iam.amazonaws.com` or `sts.amazonaws.com`.
+    pub event_source: &'a str,
     /// The operation, or the name of an internal event such as `DeleteKey`.
     pub event_name: &'a str,
     /// The Region that served the request.
@@ -30,7 +32,7 @@ pub struct AuditRecord<'a> {
     /// The client's own name.
     pub user_agent: Option<&'a str>,
     /// What the caller was told, if refused.
-    pub error: Option<&'a ServiceError>,
+    pub error: Option<RecordedError<'a>>,
     /// The allowed members of the request; `null` if there are none.
     pub request_parameters: Option<&'a JsonText>,
     /// What changed; `null` for reads, for cryptography and for refusals.
@@ -53,6 +55,8 @@ pub struct AuditRecord<'a> {
     pub service_event_details: Option<&'a JsonText>,
     /// How the connection was protected; `None` on plain TCP.
     pub tls: Option<TlsDetails<'a>>,
+    /// The private endpoint that the request came through.
+    pub vpc_endpoint_id: Option<&'a str>,
 }
 
 impl AuditRecord<'_> {
@@ -69,7 +73,7 @@ impl AuditRecord<'_> {
     fn write_members(&self, object: &mut Object<'_>) {
         object.string("eventVersion", EVENT_VERSION);
         object.nested("userIdentity", |inner| self.identity.write_members(inner));
-        object.plain("eventTime", IsoSeconds(self.event_time)).string("eventSource", EVENT_SOURCE);
+        object.plain("eventTime", IsoSeconds(self.event_time)).string("eventSource", self.event_source);
         object.string("eventName", self.event_name).plain("awsRegion", self.region);
         match self.source_address {
             SourceAddress::Ip(address) => object.plain("sourceIPAddress", address),
@@ -77,8 +81,8 @@ impl AuditRecord<'_> {
         };
         object.optional("userAgent", self.user_agent);
         if let Some(error) = self.error {
-            object.string("errorCode", error.code.as_str());
-            object.optional("errorMessage", Some(error.message.as_str()).filter(|message| !message.is_empty()));
+            object.string("errorCode", error.code);
+            object.optional("errorMessage", Some(error.message).filter(|message| !message.is_empty()));
         }
         object.json("requestParameters", self.request_parameters).json("responseElements", self.response_elements);
         if self.additional_event_data.is_some() {
@@ -94,10 +98,26 @@ impl AuditRecord<'_> {
         if self.service_event_details.is_some() {
             object.json("serviceEventDetails", self.service_event_details);
         }
+        object.optional("vpcEndpointId", self.vpc_endpoint_id);
         object.string("eventCategory", "Management");
         if let Some(tls) = self.tls {
             object.nested("tlsDetails", |inner| tls.write_members(inner));
         }
+    }
+}
+
+/// A refusal, as the record tells it.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordedError<'a> {
+    /// The code.
+    pub code: &'a str,
+    /// The message; may be empty.
+    pub message: &'a str,
+}
+
+impl<'a> From<&'a ServiceError> for RecordedError<'a> {
+    fn from(error: &'a ServiceError) -> Self {
+        Self { code: error.code.as_str(), message: &error.message }
     }
 }
 
@@ -212,19 +232,20 @@ pub struct SessionIssuer<'a> {
     pub role_name: &'a str,
 }
 
-/// A key or alias that a request was about.
+/// A key, alias or role that a request was about.
 #[derive(Clone, Debug)]
 pub struct Resource<'a> {
     /// The account that owns it.
     pub account: AccountId,
+    /// [`RESOURCE_KEY`] or [`RESOURCE_ROLE`].
+    pub kind: &'a str,
     /// The resolved ARN, never what the caller wrote.
     pub arn: Cow<'a, str>,
 }
 
 impl Resource<'_> {
     fn write_members(&self, object: &mut Object<'_>) {
-        // Aliases carry the type of keys, too: so does CloudTrail.
-        object.plain("accountId", self.account).string("type", "AWS::KMS::Key").string("ARN", &self.arn);
+        object.plain("accountId", self.account).string("type", self.kind).string("ARN", &self.arn);
     }
 }
 
@@ -275,6 +296,12 @@ impl EventType {
     }
 }
 
+/// A time as `2022-08-10T22:38:27Z`, to the second.
+#[must_use]
+pub fn iso_seconds(at: Timestamp) -> String {
+    IsoSeconds(at).to_string()
+}
+
 /// Writes a time as `2022-08-10T22:38:27Z`.
 struct IsoSeconds(Timestamp);
 
@@ -304,7 +331,12 @@ fn utc(at: Timestamp) -> OffsetDateTime {
 /// Who works when nobody asked.
 pub const AWS_INTERNAL: &str = "AWS Internal";
 const EVENT_VERSION: &str = "1.11";
-const EVENT_SOURCE: &str = "kms.amazonaws.com";
+/// The source of events of keys.
+pub const EVENT_SOURCE_KMS: &str = "kms.amazonaws.com";
+/// The type of keys. Aliases carry it, too: so does CloudTrail.
+pub const RESOURCE_KEY: &str = "AWS::KMS::Key";
+/// The type of roles.
+pub const RESOURCE_ROLE: &str = "AWS::IAM::Role";
 
 #[cfg(test)]
 mod tests {
@@ -327,6 +359,7 @@ mod tests {
         AuditRecord {
             identity,
             event_time: AT,
+            event_source: EVENT_SOURCE_KMS,
             event_name: "DeleteKey",
             region,
             source_address: SourceAddress::Name(AWS_INTERNAL),
@@ -343,6 +376,7 @@ mod tests {
             recipient_account: account(),
             service_event_details: None,
             tls: None,
+            vpc_endpoint_id: None,
         }
     }
 
@@ -380,14 +414,18 @@ mod tests {
         };
         let region = "us-west-2".parse().unwrap();
         let error = ServiceError::new(ErrorCode::IncorrectKey, "The key ID \"x\" is wrong.");
-        let resources = [Resource { account: account(), arn: "arn:aws:kms:us-west-2:111122223333:key/k".into() }];
+        let resources = [Resource {
+            account: account(),
+            kind: RESOURCE_KEY,
+            arn: "arn:aws:kms:us-west-2:111122223333:key/k".into(),
+        }];
         let parameters = JsonText::object(|object| {
             object.string("keyId", "alias/app");
         });
         let record = AuditRecord {
             event_name: "Decrypt",
             source_address: SourceAddress::Ip("192.0.2.7".parse().unwrap()),
-            error: Some(&error),
+            error: Some((&error).into()),
             request_parameters: Some(&parameters),
             additional_event_data: Some(&parameters),
             request_id: Some("r-1"),

@@ -23,6 +23,7 @@ async fn record(trail: &Trail, request_id: &str) -> Result<(), TrailError> {
     let record = AuditRecord {
         identity: &UserIdentity::internal(account),
         event_time: Timestamp::from_millis(1_660_171_107_475),
+        event_source: meridian_audit::record::EVENT_SOURCE_KMS,
         event_name: "DescribeKey",
         region: &region,
         source_address: SourceAddress::Ip("127.0.0.1".parse().unwrap()),
@@ -39,6 +40,7 @@ async fn record(trail: &Trail, request_id: &str) -> Result<(), TrailError> {
         recipient_account: account,
         service_event_details: None,
         tls: None,
+        vpc_endpoint_id: None,
     };
     let written = trail.record(&record);
     written.await

@@ -1,4 +1,4 @@
-//! The files that a cluster starts from: its CA, certificates, root keys, the administrator's access key, and the
+//! The files that a cluster starts from: its CA, certificates, root keys, the first administrator's access key, and the
 //! configuration of each node.
 //!
 //! Made once. Run again, what is there stays as it is and what is missing is added.
@@ -25,7 +25,7 @@ use crate::secrets_on_disk::{private_folder, read_or_make, write_new};
 pub struct ClusterInit {
     /// Folder of the deployment.
     pub directory: PathBuf,
-    /// The Regions.
+    /// The Regions; the first one is the home of identities.
     pub regions: Vec<Region>,
     /// Nodes in each Region.
     pub nodes_per_region: u64,
@@ -109,15 +109,15 @@ impl ClusterInit {
         }
         let address = self.address_of(name);
         let own = authority.issue_node(name, &host_names(&address), &host_ips(&address))?;
+        let secret = self.is_home(&name.region).then_some(("admin.secret", admin.secret.as_str()));
         let files = [
             ("ca.pem", authority.pem().cert_pem.as_str()),
             ("node.pem", &own.cert_pem),
             ("node.key", &own.key_pem),
             ("region.pem", &region.identity.cert_pem),
             ("region.key", &region.identity.key_pem),
-            ("admin.secret", &admin.secret),
         ];
-        for (file, content) in files {
+        for (file, content) in files.into_iter().chain(secret) {
             replace(&folder.join(file), content.as_bytes())?;
         }
         replace(&folder.join("root.key"), &region.root_key)?;
@@ -134,13 +134,14 @@ impl ClusterInit {
         let NodeName { region, node } = name;
         let mut text = format!(
             "# Made by `meridian cluster init`. Every setting is explained in config/region.toml.\n\
-             [node]\nid = {node}\nregion = \"{region}\"\ndata_dir = \"{}\"\n\n\
+             [node]\nid = {node}\nregion = \"{region}\"\ndata_dir = \"{}\"\nidentity_home_region = \"{}\"\n\n\
              [api]\nlisten = \"0.0.0.0:7600\"\n\n\
              [peer]\nlisten = \"0.0.0.0:{port}\"\nadvertise = \"{address}\"\n\n\
              [tls]\nca = \"ca.pem\"\ncertificate = \"node.pem\"\nkey = \"node.key\"\n\
              region_certificate = \"region.pem\"\nregion_key = \"region.key\"\n\n\
              [seal]\nkind = \"file\"\npath = \"root.key\"\n",
-            self.data_dir.display()
+            self.data_dir.display(),
+            self.regions[0]
         );
         for member in self.names_in(region) {
             let address = self.address_of(&member);
@@ -154,12 +155,19 @@ impl ClusterInit {
             text.push_str("]\n");
         }
         let (id, account) = (&admin.id, self.account);
-        let _ = write!(
-            text,
-            "\n[[credentials]]\naccess_key_id = \"{id}\"\nsecret_access_key_file = \"admin.secret\"\n\
-             account = \"{account}\"\nuser = \"admin\"\n"
-        );
+        if self.is_home(region) {
+            let _ = write!(
+                text,
+                "\n[administrator]\naccount = \"{account}\"\nuser = \"admin\"\naccess_key_id = \"{id}\"\n\
+                 secret_access_key_file = \"admin.secret\"\n"
+            );
+        }
         text
+    }
+
+    /// Whether identities are changed in `region`.
+    fn is_home(&self, region: &Region) -> bool {
+        self.regions.first() == Some(region)
     }
 
     fn names_in(&self, region: &Region) -> impl Iterator<Item = NodeName> {

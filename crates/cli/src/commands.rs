@@ -13,6 +13,7 @@ use crate::bench::{self, BenchCommand};
 use crate::cluster_files::ClusterInit;
 use crate::config::{LogFormat, NodeConfig};
 use crate::logging::{self, DEV_FILTER};
+use crate::policy_simulation::{self, PolicyCommand};
 use crate::{clock_control, dev, health, node};
 
 /// A key management service that you run yourself, compatible with AWS KMS.
@@ -42,6 +43,9 @@ enum Command {
     /// Inspect audit trails.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Explain who may do what.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Control the virtual clock of a local cluster.
     #[command(subcommand)]
     Clock(ClockCommand),
@@ -181,6 +185,7 @@ pub fn run(cli: Cli) -> Result<()> {
             println!("It is now {}.", meridian_audit::record::long_date(now));
             Ok(())
         }
+        Command::Policy(command) => runtime()?.block_on(policy_simulation::run(command)),
         Command::Bench(command) => runtime()?.block_on(bench::run(command)),
         Command::Audit(AuditCommand::Verify { directory, head }) => verify_trail(&directory, head),
         Command::Health { url } => health::check(&url),

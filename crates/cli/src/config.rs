@@ -7,7 +7,7 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::value::Value;
-use meridian_model::{AccountId, Partition, Region};
+use meridian_model::{AccessKeyId, AccountId, EntityName, Partition, Region};
 use meridian_service::{Filling, OnStale, WorkshopConfig};
 use serde::{Deserialize, Serialize};
 
@@ -47,9 +47,14 @@ pub struct NodeConfig {
     /// The other Regions.
     #[serde(default)]
     pub peer_regions: Vec<PeerRegionSection>,
+    /// Private ways to the node.
+    #[serde(default)]
+    pub vpc_endpoints: Vec<VpcEndpointSection>,
     /// Access keys of clients.
     #[serde(default)]
     pub credentials: Vec<CredentialSection>,
+    /// The user that is made as long as its account has none.
+    pub administrator: Option<AdministratorSection>,
 }
 
 /// `[node]`
@@ -65,6 +70,8 @@ pub struct NodeSection {
     /// Partition of the Region.
     #[serde(default)]
     pub partition: Partition,
+    /// Region where identities are changed; may be left out in a cluster of one Region.
+    pub identity_home_region: Option<Region>,
 }
 
 /// `[api]`
@@ -243,6 +250,20 @@ pub struct PeerRegionSection {
     pub members: Vec<MemberSection>,
 }
 
+/// `[[vpc_endpoints]]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VpcEndpointSection {
+    /// The id: `aws:SourceVpce`.
+    pub vpc_endpoint_id: String,
+    /// The id of the network: `aws:SourceVpc`.
+    pub vpc_id: Option<String>,
+    /// Address and port of the listener.
+    pub listen: SocketAddr,
+    /// File that holds the endpoint policy; none for one that lets everything pass.
+    pub policy_file: Option<PathBuf>,
+}
+
 /// `[[credentials]]`
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -257,6 +278,8 @@ pub struct CredentialSection {
     pub account: AccountId,
     /// IAM user behind the key; none for the account's root.
     pub user: Option<String>,
+    /// Service behind the key, which may call on behalf of every user and role.
+    pub service: Option<String>,
 }
 
 impl std::fmt::Debug for CredentialSection {
@@ -265,8 +288,23 @@ impl std::fmt::Debug for CredentialSection {
             .field("access_key_id", &self.access_key_id)
             .field("account", &self.account)
             .field("user", &self.user)
+            .field("service", &self.service)
             .finish_non_exhaustive() // the secret stays out of logs
     }
+}
+
+/// `[administrator]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdministratorSection {
+    /// Account of the user.
+    pub account: AccountId,
+    /// Name of the user.
+    pub user: EntityName,
+    /// Access key id of the user.
+    pub access_key_id: AccessKeyId,
+    /// File that holds the secret, mode 0600.
+    pub secret_access_key_file: PathBuf,
 }
 
 /// Why a node cannot be configured.
@@ -318,6 +356,12 @@ impl NodeConfig {
         if mistakes.is_empty() { Ok(config) } else { Err(ConfigError::Impossible { file: file.to_owned(), mistakes }) }
     }
 
+    /// The Region where identities are changed.
+    #[must_use]
+    pub fn identity_home(&self) -> Region {
+        self.node.identity_home_region.clone().unwrap_or_else(|| self.node.region.clone())
+    }
+
     fn resolve_paths(&mut self, folder: &Path) {
         let SealSection::File { path: seal } = &mut self.seal;
         let tls = &mut self.tls;
@@ -332,8 +376,11 @@ impl NodeConfig {
         ];
         let optional = [&mut self.api.tls_certificate, &mut self.api.tls_key].into_iter().flatten();
         let secrets = self.credentials.iter_mut().filter_map(|credential| credential.secret_access_key_file.as_mut());
+        let administrator = self.administrator.iter_mut().map(|section| &mut section.secret_access_key_file);
+        let secrets = secrets.chain(administrator);
         let roots = self.attestation.roots.iter_mut();
-        for path in required.into_iter().chain(optional).chain(secrets).chain(roots) {
+        let policies = self.vpc_endpoints.iter_mut().filter_map(|endpoint| endpoint.policy_file.as_mut());
+        for path in required.into_iter().chain(optional).chain(secrets).chain(roots).chain(policies) {
             *path = folder.join(&*path); // an absolute path replaces the folder
         }
     }
@@ -356,10 +403,15 @@ impl NodeConfig {
                 format!("attestation.root_fingerprints: {fingerprint} is no SHA-256 hash of 64 hexadecimal digits"),
             );
         }
+        self.check_endpoints(&mut check);
         for credential in &self.credentials {
             let one = credential.secret_access_key.is_some() != credential.secret_access_key_file.is_some();
             let id = &credential.access_key_id;
             check(one, format!("credentials {id}: give exactly one of secret_access_key and secret_access_key_file"));
+            let is_one_principal = credential.user.is_none() || credential.service.is_none();
+            check(is_one_principal, format!("credentials {id}: give user or service, not both"));
+            let is_service = credential.service.as_deref().is_none_or(is_service_principal);
+            check(is_service, format!("credentials {id}: service must be like s3.amazonaws.com"));
         }
         mistakes
     }
@@ -384,6 +436,25 @@ impl NodeConfig {
         check(limits.rsa_keys_ahead <= RSA_KEYS_AHEAD_MAX, text);
     }
 
+    fn check_endpoints(&self, check: &mut impl FnMut(bool, String)) {
+        let named = |text: &str, prefix: &str| {
+            let rest = text.strip_prefix(prefix).unwrap_or_default();
+            (1..=ENDPOINT_ID_LENGTH_MAX).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        for endpoint in &self.vpc_endpoints {
+            let id = &endpoint.vpc_endpoint_id;
+            check(named(id, "vpce-"), format!("vpc_endpoints: {id:?} must be vpce- and letters or digits"));
+            let is_network = endpoint.vpc_id.as_deref().is_none_or(|vpc| named(vpc, "vpc-"));
+            check(is_network, format!("vpc_endpoints {id}: vpc_id must be vpc- and letters or digits"));
+            check(endpoint.listen != self.api.listen, format!("vpc_endpoints {id}: listen is the address of [api]"));
+        }
+        let mut ids: Vec<&str> = self.vpc_endpoints.iter().map(|endpoint| endpoint.vpc_endpoint_id.as_str()).collect();
+        ids.sort_unstable();
+        check(ids.windows(2).all(|pair| pair[0] != pair[1]), "vpc_endpoints: an id stands twice".to_owned());
+        let most = format!("vpc_endpoints: at most {ENDPOINTS_MAX} are allowed");
+        check(ids.len() <= ENDPOINTS_MAX, most);
+    }
+
     fn check_members(&self, check: &mut impl FnMut(bool, String)) {
         let (id, members) = (self.node.id, &self.members);
         let own = members.iter().find(|member| member.id == id);
@@ -402,6 +473,23 @@ impl NodeConfig {
         let mut regions: Vec<_> = self.peer_regions.iter().map(|peer| &peer.region).collect();
         regions.sort_unstable();
         check(regions.windows(2).all(|pair| pair[0] != pair[1]), "peer_regions: a Region stands twice".to_owned());
+        self.check_home(check);
+        let is_at_home = self.administrator.is_none() || self.identity_home() == self.node.region;
+        check(is_at_home, "administrator: belongs to the nodes of node.identity_home_region only".to_owned());
+    }
+
+    fn check_home(&self, check: &mut impl FnMut(bool, String)) {
+        let place = "node.identity_home_region";
+        match &self.node.identity_home_region {
+            Some(home) => {
+                let is_known = *home == self.node.region || self.peer_regions.iter().any(|peer| peer.region == *home);
+                check(is_known, format!("{place}: {home} is no Region of this cluster"));
+            }
+            None => {
+                let text = format!("{place}: must be given, the same on every node, in a cluster of several Regions");
+                check(self.peer_regions.is_empty(), text);
+            }
+        }
     }
 }
 
@@ -415,6 +503,15 @@ fn check_distinct(members: &[MemberSection], place: &str, check: &mut impl FnMut
     for MemberSection { id, address } in members {
         check(has_port(address), format!("{place}: the address {address:?} of node {id} must be HOST:PORT"));
     }
+}
+
+/// Whether `name` is the principal of a service.
+fn is_service_principal(name: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    name.strip_suffix(".amazonaws.com").is_some_and(|service| service.split('.').all(is_label))
 }
 
 /// Whether `address` is a host and a port that others can connect to.
@@ -449,6 +546,10 @@ fn variable(path: &str) -> String {
 
 /// Room for the largest request that AWS documents, with its encoding: a key policy of 32 KiB, escaped.
 const BODY_BYTES_LEAST: usize = 128 << 10;
+/// Every endpoint is a listener with its own tasks.
+const ENDPOINTS_MAX: usize = 64;
+/// Those of AWS have 17 hexadecimal digits.
+const ENDPOINT_ID_LENGTH_MAX: usize = 64;
 /// Of each of three sizes, 2.4 KiB each at most: half a mebibyte.
 const RSA_KEYS_AHEAD_MAX: usize = 64;
 

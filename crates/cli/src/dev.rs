@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use meridian_audit::Metrics;
 use meridian_consensus::Timing;
-use meridian_identity::{CredentialStore, DevCredentials, Verifier};
+use meridian_identity::{CredentialStore, DevCredentials, EitherStore, Verifier};
 use meridian_model::clock::VirtualClock;
 use meridian_model::{Clock, Region};
 use meridian_replication::LinkTiming;
@@ -24,6 +24,7 @@ use crate::SystemClock;
 use crate::attestation;
 use crate::clock_control;
 use crate::commands::{ClockKind, DevArguments};
+use crate::endpoint::IdentityCredentials;
 use crate::link_delay::LinkDelay;
 use crate::local_cluster::{LocalCluster, LocalClusterConfig};
 use crate::node::{Termination, register_links};
@@ -113,6 +114,7 @@ fn cluster_config(
         service: ServiceConfig {
             max_staleness: Duration::from_secs(1),
             on_stale: OnStale::Refuse,
+            first_administrator: None,
             attestation_roots: Arc::new(attestation_roots),
         },
         workshop: WorkshopConfig::default(),
@@ -151,7 +153,9 @@ fn serve(
     metrics: &Metrics,
     stop: &CancellationToken,
 ) -> JoinSet<()> {
-    let store: Arc<dyn CredentialStore> = Arc::new(DevCredentials::danger_well_known());
+    let identities = arguments.regions.iter().filter_map(|region| cluster.endpoint(region)).collect();
+    let store = EitherStore(DevCredentials::danger_well_known(), IdentityCredentials::new(identities));
+    let store: Arc<dyn CredentialStore> = Arc::new(store);
     let verifier: SharedVerifier = Arc::new(Verifier::new(store));
     let endpoint = |region: &Region| -> Arc<dyn Endpoint> {
         cluster.endpoint(region).expect("the cluster consists of these Regions")
@@ -164,7 +168,8 @@ fn serve(
     for (socket, endpoints) in sockets.into_iter().zip(gateways) {
         // Signatures carry real time, whatever clock the Regions live by.
         let clock = Arc::new(SystemClock);
-        let gateway = Gateway::new(endpoints, Arc::clone(&verifier), clock, metrics.clone(), limits.clone());
+        let (home, verifier) = (&arguments.regions[0], Arc::clone(&verifier));
+        let gateway = Gateway::new(endpoints, home, verifier, clock, metrics.clone(), limits.clone());
         let (listener, gateway, stop) = (listener.clone(), Arc::new(gateway), stop.clone());
         serving.spawn(async move { listener.serve(socket, gateway, stop).await });
     }

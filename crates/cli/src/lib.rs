@@ -13,6 +13,7 @@ pub mod link_delay;
 pub mod local_cluster;
 mod logging;
 pub mod node;
+pub mod policy_simulation;
 mod secrets_on_disk;
 mod system_clock;
 

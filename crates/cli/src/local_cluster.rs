@@ -29,7 +29,7 @@ use crate::secrets_on_disk::{private_folder, read_or_make};
 /// What a local cluster consists of.
 #[derive(Clone)]
 pub struct LocalClusterConfig {
-    /// The Regions.
+    /// The Regions; the first one is the home of identities.
     pub regions: Vec<Region>,
     /// Nodes in each Region.
     pub nodes_per_region: u64,
@@ -78,6 +78,7 @@ impl LocalCluster {
     /// # Errors
     /// If the folder is in use or damaged, or a node cannot be started.
     pub async fn start(config: LocalClusterConfig) -> Result<Self> {
+        ensure!(!config.regions.is_empty(), "a cluster has at least one Region");
         private_folder(&config.data_dir)?;
         let lock = lock_folder(&config.data_dir)?;
         let authority = load_or_make_ca(&config.data_dir)?;
@@ -261,6 +262,7 @@ impl LocalCluster {
             timing: config.timing.clone(),
             link_timing: config.link_timing,
             service: config.service.clone(),
+            identity_home: config.regions[0].clone(),
             workshop: Arc::clone(&self.workshop),
             clock: Arc::clone(&config.clock),
             gate: Arc::clone(&config.gate),

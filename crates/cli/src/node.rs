@@ -9,25 +9,28 @@ use meridian_audit::{Metrics, Trail, TrailConfig};
 use meridian_consensus::tls::{CertifiedPem, PeerTls, verify_region_certificate};
 use meridian_consensus::{FaultGate, Group, GroupConfig, NoFaults, NodeId, NodeName, PeerListener, PeerServer, Timing};
 use meridian_crypto::{RegionSigner, RootKey};
-use meridian_identity::{ClientCredentials, CredentialStore, StaticCredentials, Verifier};
+use meridian_identity::{ClientCredentials, CredentialStore, EitherStore, StaticCredentials, Verifier};
 use meridian_model::{Clock, Partition, Region};
 use meridian_replication::{
     Authority, LinkMetrics, LinkTiming, PeerAddress, RegionIdentity, Replicator, ReplicatorConfig,
 };
-use meridian_server::{Gateway, Limits, Listener, SharedVerifier};
-use meridian_service::{Forwarding, KeyRing, Service, ServiceConfig, Workshop, WorkshopConfig};
+use meridian_server::{Endpoint, Gateway, Limits, Listener, SharedVerifier};
+use meridian_service::{
+    FirstAdministrator, Forwarding, KeyRing, Service, ServiceConfig, VpcEndpoint, Workshop, WorkshopConfig,
+};
+use meridian_state::identities::ClusterRegions;
 use meridian_storage::NodeStorage;
 use meridian_storage::vault::FileSeal;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::SystemClock;
 use crate::attestation;
-use crate::config::{NodeConfig, SealSection};
-use crate::endpoint::RegionEndpoint;
+use crate::config::{AdministratorSection, NodeConfig, SealSection};
+use crate::endpoint::{BehindVpcEndpoint, IdentityCredentials, RegionEndpoint};
 
 /// Everything that a node is started with.
 pub struct NodeSetup {
@@ -53,6 +56,8 @@ pub struct NodeSetup {
     pub link_timing: LinkTiming,
     /// Settings of the service.
     pub service: ServiceConfig,
+    /// The Region where identities are changed; the same on every node of the cluster.
+    pub identity_home: Region,
     /// Where keys are made and used that take long; one for all nodes of the process.
     pub workshop: Arc<Workshop>,
     /// Where time comes from.
@@ -100,7 +105,9 @@ impl Node {
         let ring = setup.root_key.map(|root_key| Arc::new(KeyRing::new(root_key, region.clone())));
         let clock = Arc::clone(&setup.clock);
         let (own_clock, own_trail) = (Arc::clone(&clock), Arc::clone(&trail));
-        let service = Service::new(setup.service, group.clone(), ring, own_clock, own_trail, setup.workshop);
+        let regions = setup.peers.keys().cloned().chain([region.clone()]).collect();
+        let regions = ClusterRegions { home: setup.identity_home, regions };
+        let service = Service::new(setup.service, regions, group.clone(), ring, own_clock, own_trail, setup.workshop);
         group.on_forward(Arc::new(Forwarding::new(service.clone())));
         let links = ReplicatorConfig {
             cluster_id: cluster_id(&setup.authority_pem),
@@ -213,7 +220,8 @@ pub async fn run(config: NodeConfig) -> Result<()> {
     if tls.is_none() {
         tracing::warn!("the API listener speaks plain HTTP; see [api] tls_certificate");
     }
-    let verifier: SharedVerifier = Arc::new(Verifier::new(credentials(&config)?));
+    let private = bind_vpc_endpoints(&config).await?;
+    let (configured, home) = (credentials(&config)?, config.identity_home());
     let limits = limits(&config);
     let workshop =
         WorkshopConfig { rsa_keys_ahead: config.limits.rsa_keys_ahead, filling: config.limits.rsa_keys_filling };
@@ -221,24 +229,57 @@ pub async fn run(config: NodeConfig) -> Result<()> {
     let node = Node::start(setup(config, &metrics, Arc::clone(&workshop)).await?).await?;
     let endpoint = Arc::new(RegionEndpoint::new(node.name().region.clone()));
     endpoint.add(node.name().clone(), node.service().clone());
+    let identities = IdentityCredentials::new(vec![Arc::clone(&endpoint)]);
+    let store: Arc<dyn CredentialStore> = Arc::new(EitherStore(configured, identities));
+    let verifier: SharedVerifier = Arc::new(Verifier::new(store));
     let stop = CancellationToken::new();
     let listener = Listener::new(&limits, tls);
-    let gateway = Arc::new(Gateway::new(vec![endpoint], verifier, Arc::new(SystemClock), metrics, limits));
-    let stopped = stop.clone();
-    let serving = tokio::spawn(async move { listener.serve(api, gateway, stopped).await });
+    let public: (TcpListener, Arc<dyn Endpoint>) = (api, Arc::clone(&endpoint) as Arc<dyn Endpoint>);
+    let behind = |(socket, vpc)| {
+        let nodes = Arc::clone(&endpoint);
+        (socket, Arc::new(BehindVpcEndpoint::new(nodes, vpc)) as Arc<dyn Endpoint>)
+    };
+    let mut serving = JoinSet::new();
+    for (socket, endpoint) in std::iter::once(public).chain(private.into_iter().map(behind)) {
+        let (clock, verifier) = (Arc::new(SystemClock), Arc::clone(&verifier));
+        let gateway = Gateway::new(vec![endpoint], &home, verifier, clock, metrics.clone(), limits.clone());
+        let (listener, gateway, stopped) = (listener.clone(), Arc::new(gateway), stop.clone());
+        serving.spawn(async move { listener.serve(socket, gateway, stopped).await });
+    }
     tracing::info!(node = %node.name(), "serving");
     let failure = tokio::select! {
         () = termination.requested() => None,
         failure = node.group().stopped() => Some(failure.unwrap_or_default()),
     };
     stop.cancel();
-    let _ = serving.await; // a panic there was logged, and the node stops anyway
+    while serving.join_next().await.is_some() {} // a panic there was logged, and the node stops anyway
     node.shutdown().await;
     close(workshop).await;
     match failure {
         Some(failure) => bail!("the node stopped by itself: {failure}"),
         None => Ok(()),
     }
+}
+
+/// The listeners of the private ways to the node, each with its name and its policy.
+async fn bind_vpc_endpoints(config: &NodeConfig) -> Result<Vec<(TcpListener, VpcEndpoint)>> {
+    let mut bound = Vec::new();
+    for section in &config.vpc_endpoints {
+        let id = &section.vpc_endpoint_id;
+        let policy = match &section.policy_file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file);
+                Some(text.with_context(|| format!("reading {} ([[vpc_endpoints]] {id})", file.display()))?)
+            }
+            None => None,
+        };
+        let endpoint = VpcEndpoint::new(id.clone(), section.vpc_id.clone(), policy)
+            .with_context(|| format!("the policy_file of {id} in [[vpc_endpoints]]"))?;
+        let socket = TcpListener::bind(section.listen).await;
+        let socket = socket.with_context(|| format!("listening on {} ([[vpc_endpoints]] {id})", section.listen))?;
+        bound.push((socket, endpoint));
+    }
+    Ok(bound)
 }
 
 /// Joins the threads for keys; a key that is being made is made to its end.
@@ -297,7 +338,10 @@ async fn setup(config: NodeConfig, metrics: &Metrics, workshop: Arc<Workshop>) -
     let region_identity = region_identity(&config, &authority_pem)?;
     let attestation_roots = attestation::roots(&config.attestation.roots, &config.attestation.root_fingerprints)
         .context("[attestation]")?;
+    let identity_home = config.identity_home();
+    let first_administrator = config.administrator.as_ref().map(first_administrator).transpose()?;
     Ok(NodeSetup {
+        identity_home,
         partition: config.node.partition,
         data_dir: config.node.data_dir,
         members: config.members.iter().map(|member| (NodeId(member.id), member.address.clone())).collect(),
@@ -317,6 +361,7 @@ async fn setup(config: NodeConfig, metrics: &Metrics, workshop: Arc<Workshop>) -
             max_staleness: config.consistency.max_staleness(),
             on_stale: config.consistency.on_stale,
             attestation_roots: Arc::new(attestation_roots),
+            first_administrator,
         },
         workshop,
         clock: Arc::new(SystemClock),
@@ -369,7 +414,19 @@ pub fn register_links(metrics: &Metrics) -> LinkMetrics {
     links.expect("the registry was just used")
 }
 
-fn credentials(config: &NodeConfig) -> Result<Arc<dyn CredentialStore>> {
+fn first_administrator(section: &AdministratorSection) -> Result<FirstAdministrator> {
+    let file = &section.secret_access_key_file;
+    let secret = std::fs::read_to_string(file);
+    let secret = secret.with_context(|| format!("reading the secret in [administrator] from {}", file.display()))?;
+    Ok(FirstAdministrator {
+        account: section.account,
+        user: section.user.clone(),
+        access_key_id: section.access_key_id.clone(),
+        secret: secret.trim().into(),
+    })
+}
+
+fn credentials(config: &NodeConfig) -> Result<StaticCredentials> {
     let mut credentials = StaticCredentials::new();
     for credential in &config.credentials {
         let id = &credential.access_key_id;
@@ -380,12 +437,14 @@ fn credentials(config: &NodeConfig) -> Result<Arc<dyn CredentialStore>> {
             (None, None) => bail!("the access key {id} has no secret"),
         };
         let client = ClientCredentials::new(id, secret.trim());
-        let user = credential.user.as_deref();
-        credentials
-            .insert(config.node.partition, credential.account, user, client)
-            .with_context(|| format!("the access key {id} in [[credentials]]"))?;
+        let (account, user) = (credential.account, credential.user.as_deref());
+        let inserted = match &credential.service {
+            Some(service) => credentials.danger_insert_service(account, service, client),
+            None => credentials.insert(config.node.partition, account, user, client),
+        };
+        inserted.with_context(|| format!("the access key {id} in [[credentials]]"))?;
     }
-    Ok(Arc::new(credentials))
+    Ok(credentials)
 }
 
 fn limits(config: &NodeConfig) -> Limits {

@@ -48,6 +48,12 @@ pub(crate) const WRAPPED_DOMAIN_KEY: &[u8] = b"meridian wrapped domain key v1";
 pub(crate) const SEALED_MATERIAL: &[u8] = b"meridian sealed key material v1";
 /// Associated data: the private half of a wrapping key inside of an import token.
 pub(crate) const IMPORT_TOKEN: &[u8] = b"meridian import token v1";
+/// Associated data: a secret of an identity sealed by a domain key.
+pub(crate) const SEALED_SECRET: &[u8] = b"meridian sealed identity secret v1";
+/// Associated data: a session token.
+pub(crate) const SESSION_TOKEN: &[u8] = b"meridian session token v1";
+/// HPKE info and associated data: a secret of an identity on its way to another Region.
+pub(crate) const SECRET_TRANSPORT: &[u8] = b"meridian identity secret transport v1";
 /// HPKE info and associated data: key material on its way to another Region.
 pub(crate) const TRANSPORT: &[u8] = b"meridian key material transport v1";
 /// Signed text: an envelope together with its binding.

@@ -19,6 +19,7 @@
 //! | [`sealed`] | the forms in which key bytes may be stored |
 //! | [`ciphertext`] | the self-describing ciphertext blob of symmetric encryption keys |
 //! | [`grant_token`] | tokens that name a grant and cannot be forged |
+//! | [`identity_secret`], [`session_token`] | secrets of access keys; tokens of temporary ones |
 //! | [`transport`] | key material on its way to another Region (HPKE with X-Wing) |
 //! | [`region_identity`] | the signature key of a Region |
 //! | [`labels`] | every domain-separation label, in one place |
@@ -35,6 +36,7 @@ pub mod data_key_pair;
 pub mod grant_token;
 pub mod hierarchy;
 mod hmac_key;
+pub mod identity_secret;
 pub mod import;
 pub mod kdf;
 pub mod key_errors;
@@ -51,6 +53,7 @@ mod recipient;
 pub mod region_identity;
 pub mod sealed;
 pub mod secret;
+pub mod session_token;
 pub mod transport;
 
 pub use attestation::{AttestationError, AttestationRoots, AttestedRecipient};
@@ -58,6 +61,7 @@ pub use ciphertext::{CiphertextHeader, EncryptError, InvalidCiphertext, Material
 pub use data_key_pair::DataKeyPair;
 pub use grant_token::{GrantToken, GrantTokenKey};
 pub use hierarchy::{DomainKey, MaterialBinding, RootKey, UnsealError};
+pub use identity_secret::{SecretPlace, SecretTransport};
 pub use import::{ImportParameters, ImportToken, InvalidImportToken, NotUnwrapped, WrappingKey};
 pub use key_errors::{KeyUseError, MaterialError};
 pub use locked::{LockingStatus, locking_status};
@@ -66,6 +70,7 @@ pub use prepared::{Encapsulated, PreparedKey};
 pub use public_key::PublicKey;
 pub use random::RandomError;
 pub use region_identity::{RegionKeyError, RegionSigner, RegionVerifier, SignatureRefused};
-pub use sealed::{DomainKeyId, SealedMaterial, WrappedDomainKey};
+pub use sealed::{DomainKeyId, SealedMaterial, SealedSecret, WrappedDomainKey};
 pub use secret::{Secret, SecretBytes};
+pub use session_token::{InvalidSessionToken, SealTokenError, SessionKey, SessionKeyId, SessionToken};
 pub use transport::{SealedEnvelope, TransportBinding, TransportError, TransportKeyPair, TransportPublicKey};

@@ -45,3 +45,14 @@ pub struct SealedMaterial {
     /// The sealed material and its tag.
     pub ciphertext: Vec<u8>,
 }
+
+/// A secret of an identity sealed by a domain key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedSecret {
+    /// The domain key that seals it.
+    pub domain_key_id: DomainKeyId,
+    /// AES-256-GCM nonce of the sealing.
+    pub nonce: [u8; 12],
+    /// The sealed secret and its tag.
+    pub ciphertext: Vec<u8>,
+}

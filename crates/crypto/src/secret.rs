@@ -117,6 +117,11 @@ impl SecretBytes {
         self.0.as_slice()
     }
 
+    /// Replaces each byte where it is.
+    pub(crate) fn map_bytes(&mut self, replace: impl Fn(u8) -> u8) {
+        self.0.as_mut_slice().iter_mut().for_each(|byte| *byte = replace(*byte));
+    }
+
     /// Length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {

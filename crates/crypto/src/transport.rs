@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::canonical::Canonical;
+use crate::identity_secret::SecretTransport;
 use crate::labels;
 use crate::random::{self, RandomError};
 use crate::secret::{Secret, SecretBytes, on_wiped_stack};
@@ -108,13 +109,28 @@ impl TransportKeyPair {
     /// # Errors
     /// [`TransportError::NotAuthentic`] if any part of the envelope or of `binding` differs, or another key was meant.
     pub fn open(&self, envelope: &SealedEnvelope, binding: &TransportBinding) -> Result<SecretBytes, TransportError> {
+        self.open_bound(envelope, &binding.encode(labels::TRANSPORT).finish())
+    }
+
+    /// As [`TransportKeyPair::open`], for a secret of an identity.
+    ///
+    /// # Errors
+    /// As [`TransportKeyPair::open`].
+    pub fn open_secret(
+        &self,
+        envelope: &SealedEnvelope,
+        binding: &SecretTransport,
+    ) -> Result<SecretBytes, TransportError> {
+        self.open_bound(envelope, &binding.encode())
+    }
+
+    fn open_bound(&self, envelope: &SealedEnvelope, bound: &[u8]) -> Result<SecretBytes, TransportError> {
         let not_authentic = |_| TransportError::NotAuthentic;
         let encapsulated = EncapsulatedKey::from_bytes(&envelope.encapsulated_key).map_err(not_authentic)?;
-        let bound = binding.encode(labels::TRANSPORT).finish();
         let (mode, sealed) = (OpModeR::Base, &envelope.ciphertext);
         on_wiped_stack::<KEM_STACK, _>(|| {
             let private = expand(&self.seed);
-            single_shot_open::<AesGcm256, HkdfSha256, XWing>(&mode, &private, &encapsulated, &bound, sealed, &bound)
+            single_shot_open::<AesGcm256, HkdfSha256, XWing>(&mode, &private, &encapsulated, bound, sealed, bound)
                 .map(SecretBytes::take)
                 .map_err(not_authentic)
         })
@@ -147,15 +163,30 @@ impl TransportPublicKey {
     /// # Errors
     /// If the generator fails, or the public key is unusable.
     pub fn seal(&self, binding: &TransportBinding, secret: &SecretBytes) -> Result<SealedEnvelope, TransportError> {
+        self.seal_bound(&binding.encode(labels::TRANSPORT).finish(), secret)
+    }
+
+    /// As [`TransportPublicKey::seal`], for a secret of an identity.
+    ///
+    /// # Errors
+    /// As [`TransportPublicKey::seal`].
+    pub fn seal_secret(
+        &self,
+        binding: &SecretTransport,
+        secret: &SecretBytes,
+    ) -> Result<SealedEnvelope, TransportError> {
+        self.seal_bound(&binding.encode(), secret)
+    }
+
+    fn seal_bound(&self, bound: &[u8], secret: &SecretBytes) -> Result<SealedEnvelope, TransportError> {
         let public = <XWing as Kem>::PublicKey::from_bytes(&self.0).map_err(|_| TransportError::MalformedPublicKey)?;
         let mut randomness = DrawnBytes::draw().map_err(TransportError::Random)?;
-        let bound = binding.encode(labels::TRANSPORT).finish();
         let (encapsulated_key, ciphertext) = single_shot_seal_with_rng::<AesGcm256, HkdfSha256, XWing>(
             &OpModeS::Base,
             &public,
-            &bound,
+            bound,
             secret.expose(),
-            &bound,
+            bound,
             &mut randomness,
         )
         .map_err(|_: HpkeError| TransportError::UnusablePublicKey)?;

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use meridian_crypto::algorithms::usages;
 use meridian_crypto::{
     CiphertextHeader, DataKeyPair, DomainKey, ImportParameters, ImportToken, KeyMaterial, MaterialBinding,
-    MaterialCipher, PreparedKey, PublicKey, RootKey, SealedEnvelope, Secret, SecretBytes, TransportBinding,
-    TransportKeyPair, TransportPublicKey,
+    MaterialCipher, PreparedKey, PublicKey, RootKey, SealedEnvelope, SealedSecret, Secret, SecretBytes, SecretPlace,
+    SecretTransport, SessionKey, SessionToken, TransportBinding, TransportKeyPair, TransportPublicKey,
 };
 use meridian_hostile::Campaign;
 use meridian_model::{
@@ -246,6 +246,37 @@ fn grant_tokens() {
             valid.iter().any(|valid| valid == token),
             "only what was made here opens"
         );
+    });
+}
+
+#[test]
+fn session_tokens() {
+    let key = SessionKey::generate().expect("random");
+    let valid: Vec<Vec<u8>> =
+        (0..4).map(|number| key.seal(&vec![number; 60 * usize::from(number)]).expect("sealed")).collect();
+    Campaign::against("session tokens").inputs(valid.clone()).words(&["\x01"]).run(|token| {
+        let opened = SessionToken::parse(token).ok().and_then(|token| key.open(&token).ok());
+        assert_eq!(opened.is_some(), valid.iter().any(|valid| valid == token), "only what was made here opens");
+    });
+}
+
+#[test]
+fn sealed_secrets() {
+    let (domain_key, pair) = (DomainKey::generate().expect("random"), TransportKeyPair::generate().expect("random"));
+    let account = "111122223333".parse().expect("valid");
+    let id = "AKIA0000000000000001".parse().expect("valid");
+    let place = SecretPlace::AccessKey { account, user: None, id };
+    let secret = SecretBytes::copy_from(&[5; 40]);
+    let sealed = domain_key.seal_secret(&secret, &place).expect("sealed");
+    let transport =
+        SecretTransport { place: place.clone(), from: region("us-east-1"), to: region("eu-west-1"), sequence: 2 };
+    let sent = pair.public().seal_secret(&transport, &secret).expect("sealed");
+    let inputs = [sealed.ciphertext.clone(), sent.ciphertext.clone()];
+    Campaign::against("sealed secrets").inputs(inputs).run(|bytes| {
+        let other = SealedSecret { ciphertext: bytes.to_vec(), ..sealed.clone() };
+        assert_eq!(domain_key.open_secret(&other, &place).is_ok(), bytes == sealed.ciphertext);
+        let other = SealedEnvelope { ciphertext: bytes.to_vec(), ..sent.clone() };
+        assert_eq!(pair.open_secret(&other, &transport).is_ok(), bytes == sent.ciphertext);
     });
 }
 

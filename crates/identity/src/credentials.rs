@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::caller::Caller;
+use crate::caller::{Caller, CallerSource};
 
 /// The longest access key id that is looked up; those of AWS have 20 characters.
 pub const ACCESS_KEY_ID_LENGTH_MAX: usize = 128;
@@ -62,16 +62,50 @@ pub struct AccessKey {
     pub caller: Arc<Caller>,
 }
 
+/// What a request says of its credentials. Nothing of it is proved yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimed<'a> {
+    /// The access key id of the credential scope, at most [`ACCESS_KEY_ID_LENGTH_MAX`] bytes.
+    pub access_key_id: &'a str,
+    /// The session token (`x-amz-security-token`); needed by temporary access keys, refused with any other.
+    pub session_token: Option<&'a str>,
+    /// The Region that the request is meant for.
+    pub region: &'a Region,
+}
+
+/// Why there is no access key to verify a request with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialFault {
+    /// The access key does not exist or is not active, or the token is not one of this access key and this cluster.
+    Unrecognized,
+    /// The temporary credentials have expired.
+    Expired,
+    /// Nothing can be looked up just now.
+    Unavailable,
+}
+
 /// Where access keys are looked up, on every request and on any thread.
 pub trait CredentialStore: Send + Sync {
-    /// The access key with the id `access_key_id`, as sent to `region` by a caller who has proved nothing yet; `None` if
-    /// there is none, or it is inactive.
-    fn lookup(&self, access_key_id: &str, region: &Region) -> Option<AccessKey>;
+    /// The access key that a caller claims to have who has proved nothing yet.
+    ///
+    /// # Errors
+    /// If there is none, it is inactive, or it has expired.
+    fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault>;
+
+    /// The user or role `arn`, on whose behalf `service` calls, whose signature was verified.
+    ///
+    /// # Errors
+    /// If there is no such principal.
+    fn represented(&self, service: &Caller, arn: &str, region: &Region) -> Result<Caller, CredentialFault>;
 }
 
 impl<S: CredentialStore + ?Sized> CredentialStore for Arc<S> {
-    fn lookup(&self, access_key_id: &str, region: &Region) -> Option<AccessKey> {
-        (**self).lookup(access_key_id, region)
+    fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
+        (**self).lookup(claimed)
+    }
+
+    fn represented(&self, service: &Caller, arn: &str, region: &Region) -> Result<Caller, CredentialFault> {
+        (**self).represented(service, arn, region)
     }
 }
 
@@ -114,8 +148,10 @@ impl DevCredentials {
     #[must_use]
     pub fn danger_well_known() -> Self {
         let account: AccountId = "000000000000".parse().expect("twelve digits");
-        let administrator =
-            |partition| Arc::new(Caller::user(partition, account, "administrator", DEV_PRINCIPAL_ID, DEV_ACCESS_KEY));
+        let administrator = |partition| {
+            let user = Caller::user(partition, account, "administrator", DEV_PRINCIPAL_ID, DEV_ACCESS_KEY);
+            Arc::new(Caller { source: CallerSource::Configuration, ..user })
+        };
         let partitions = [Partition::Aws, Partition::AwsCn, Partition::AwsUsGov];
         let administrators = partitions.into_iter().map(|partition| (partition, administrator(partition))).collect();
         Self { secret: DEV_ACCESS_KEY.into(), administrators }
@@ -124,14 +160,22 @@ impl DevCredentials {
 
 impl CredentialStore for DevCredentials {
     /// Elsewhere an account belongs to one partition; in dev mode every account is in every one, under the same id.
-    fn lookup(&self, access_key_id: &str, region: &Region) -> Option<AccessKey> {
-        let partition = region.usual_partition();
-        let caller = if access_key_id == DEV_ACCESS_KEY {
+    fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
+        let (id, partition) = (claimed.access_key_id, claimed.region.usual_partition());
+        if claimed.session_token.is_some() {
+            return Err(CredentialFault::Unrecognized);
+        }
+        let caller = if id == DEV_ACCESS_KEY {
             Arc::clone(&self.administrators[&partition])
         } else {
-            Arc::new(Caller::root(partition, access_key_id.parse().ok()?, access_key_id))
+            let account = id.parse().map_err(|_| CredentialFault::Unrecognized)?;
+            Arc::new(Caller { source: CallerSource::Configuration, ..Caller::root(partition, account, id) })
         };
-        Some(AccessKey { secret: self.secret.clone(), caller })
+        Ok(AccessKey { secret: self.secret.clone(), caller })
+    }
+
+    fn represented(&self, _: &Caller, _: &str, _: &Region) -> Result<Caller, CredentialFault> {
+        Err(CredentialFault::Unrecognized)
     }
 }
 
@@ -191,6 +235,30 @@ impl StaticCredentials {
         user_name: Option<&str>,
         credentials: ClientCredentials,
     ) -> Result<(), StaticCredentialsError> {
+        let id = &credentials.access_key_id;
+        let caller = match user_name {
+            Some(name) => Caller::user(partition, account, name, &user_id(account, name), id),
+            None => Caller::root(partition, account, id),
+        };
+        self.add(credentials, Caller { source: CallerSource::Configuration, ..caller })
+    }
+
+    /// Adds the access key of the service `name`, such as `s3.amazonaws.com`, whose resources belong to `account`. Whoever signs
+    /// with it may call on behalf of any user and role: see [`crate::service_calls`].
+    ///
+    /// # Errors
+    /// As [`StaticCredentials::insert`].
+    pub fn danger_insert_service(
+        &mut self,
+        account: AccountId,
+        name: &str,
+        credentials: ClientCredentials,
+    ) -> Result<(), StaticCredentialsError> {
+        let caller = Caller::service(account, name, &credentials.access_key_id);
+        self.add(credentials, caller)
+    }
+
+    fn add(&mut self, credentials: ClientCredentials, caller: Caller) -> Result<(), StaticCredentialsError> {
         let ClientCredentials { access_key_id, secret } = credentials;
         let is_well_formed = (1..=ACCESS_KEY_ID_LENGTH_MAX).contains(&access_key_id.len())
             && access_key_id.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -206,18 +274,39 @@ impl StaticCredentials {
         if let Some((other, _)) = self.0.iter().find(|(_, key)| key.secret.is_same(&secret)) {
             return Err(StaticCredentialsError::SharedSecret { access_key_id, other: other.clone() });
         }
-        let caller = match user_name {
-            Some(name) => Caller::user(partition, account, name, &user_id(account, name), &access_key_id),
-            None => Caller::root(partition, account, &access_key_id),
-        };
         self.0.insert(access_key_id, AccessKey { secret, caller: Arc::new(caller) });
         Ok(())
     }
 }
 
 impl CredentialStore for StaticCredentials {
-    fn lookup(&self, access_key_id: &str, _: &Region) -> Option<AccessKey> {
-        self.0.get(access_key_id).cloned()
+    fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
+        let key = self.0.get(claimed.access_key_id).filter(|_| claimed.session_token.is_none());
+        key.cloned().ok_or(CredentialFault::Unrecognized)
+    }
+
+    fn represented(&self, _: &Caller, _: &str, _: &Region) -> Result<Caller, CredentialFault> {
+        Err(CredentialFault::Unrecognized)
+    }
+}
+
+/// Two stores, the first one asked first: what it does not recognize is looked up in the second one.
+#[derive(Debug)]
+pub struct EitherStore<A, B>(pub A, pub B);
+
+impl<A: CredentialStore, B: CredentialStore> CredentialStore for EitherStore<A, B> {
+    fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
+        match self.0.lookup(claimed) {
+            Err(CredentialFault::Unrecognized) => self.1.lookup(claimed),
+            found => found,
+        }
+    }
+
+    fn represented(&self, service: &Caller, arn: &str, region: &Region) -> Result<Caller, CredentialFault> {
+        match self.0.represented(service, arn, region) {
+            Err(CredentialFault::Unrecognized) => self.1.represented(service, arn, region),
+            found => found,
+        }
     }
 }
 
@@ -244,22 +333,26 @@ mod tests {
         name.parse().expect("valid")
     }
 
+    fn look_up(store: &impl CredentialStore, access_key_id: &str, name: &str) -> Option<AccessKey> {
+        store.lookup(Claimed { access_key_id, session_token: None, region: &region(name) }).ok()
+    }
+
     #[test]
     fn dev_mode_knows_the_administrator_and_every_root_user() {
         let dev = DevCredentials::danger_well_known();
-        let administrator = dev.lookup("test", &region("eu-west-1")).expect("well known").caller;
+        let administrator = look_up(&dev, "test", "eu-west-1").expect("well known").caller;
         assert_eq!(administrator.arn, "arn:aws:iam::000000000000:user/administrator");
-        let root = dev.lookup("111122223333", &region("eu-west-1")).expect("twelve digits");
+        let root = look_up(&dev, "111122223333", "eu-west-1").expect("twelve digits");
         assert_eq!(
             (root.caller.arn.as_str(), &root.caller.kind),
             ("arn:aws:iam::111122223333:root", &CallerKind::Root)
         );
         assert_eq!(root.secret.expose(), "test");
-        let arn = |id, name| dev.lookup(id, &region(name)).expect("well known").caller.arn.clone();
+        let arn = |id, name| look_up(&dev, id, name).expect("well known").caller.arn.clone();
         assert_eq!(arn("test", "cn-north-1"), "arn:aws-cn:iam::000000000000:user/administrator");
         assert_eq!(arn("111122223333", "us-gov-west-1"), "arn:aws-us-gov:iam::111122223333:root");
         for unknown in ["", "Test", "11112222333", "1111222233334", "AKIDEXAMPLE"] {
-            assert!(dev.lookup(unknown, &region("eu-west-1")).is_none(), "{unknown:?}");
+            assert!(look_up(&dev, unknown, "eu-west-1").is_none(), "{unknown:?}");
         }
     }
 
@@ -270,14 +363,11 @@ mod tests {
         credentials.insert(Partition::Aws, account(), Some("alice"), key).expect("valid");
         let key = ClientCredentials::new("AKIDROOT", &SECRET.to_lowercase());
         credentials.insert(Partition::Aws, account(), None, key).expect("valid");
-        let alice = credentials.lookup("AKIDEXAMPLE", &region("eu-west-1")).expect("configured").caller;
+        let alice = look_up(&credentials, "AKIDEXAMPLE", "eu-west-1").expect("configured").caller;
         assert_eq!(alice.user_name(), Some("alice"));
         assert_eq!((alice.principal_id.len(), &alice.principal_id[..4]), (21, "AIDA"));
-        assert_eq!(
-            credentials.lookup("AKIDROOT", &region("eu-west-1")).expect("configured").caller.kind,
-            CallerKind::Root
-        );
-        assert!(credentials.lookup("test", &region("eu-west-1")).is_none());
+        assert_eq!(look_up(&credentials, "AKIDROOT", "eu-west-1").expect("configured").caller.kind, CallerKind::Root);
+        assert!(look_up(&credentials, "test", "eu-west-1").is_none());
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use http::request::Parts;
 use http::{HeaderValue, Request};
+use meridian_identity::query::QueryCode;
 use meridian_identity::sigv4::{SKEW_MAX, claimed_service, sign};
 use meridian_identity::{
-    Accepted, AccessKey, Caller, ClientCredentials, CredentialStore, DevCredentials, Service, SignatureError, Verified,
-    Verifier,
+    Accepted, AccessKey, Caller, CallerKind, Claimed, ClientCredentials, CredentialFault, CredentialStore,
+    DevCredentials, Service, SignatureError, Verified, Verifier,
 };
 use meridian_model::ErrorCode::{
     IncompleteSignature, InvalidSignature, MissingAuthenticationToken, UnrecognizedClient,
@@ -49,8 +50,11 @@ fn verifier() -> Verifier<DevCredentials> {
 }
 
 fn verify_at(parts: &Parts, body: &[u8], now: Timestamp) -> Result<Verified, SignatureError> {
-    let accepted = Accepted { regions: &[region()], services: &[Service::Kms, Service::Sts] };
-    verifier().verify(parts, body, now, accepted)
+    verifier().verify(parts, body, now, accepted(&[region()], &[Service::Kms, Service::Sts, Service::Iam]))
+}
+
+fn accepted<'a>(regions: &'a [Region; 1], services: &'a [Service]) -> Accepted<'a> {
+    Accepted { regions, regions_of_iam: regions, home_of_iam: &regions[0], services }
 }
 
 fn verify(parts: &Parts) -> Result<Verified, SignatureError> {
@@ -84,7 +88,8 @@ fn an_unaltered_request_is_accepted() {
 #[test]
 fn the_second_request_is_verified_with_the_cached_key() {
     let verifier = verifier();
-    let accepted = Accepted { regions: &[region()], services: &[Service::Kms] };
+    let here = [region()];
+    let accepted = accepted(&here, &[Service::Kms]);
     for _ in 0..3 {
         verifier.verify(&signed(), BODY, NOW, accepted).expect("genuine");
     }
@@ -201,7 +206,7 @@ fn what_is_no_signature_is_refused() {
         (
             altered(|parts| parts.uri = "/?X-Amz-Signature=00".parse().expect("valid")),
             IncompleteSignature,
-            "Presigned requests are not supported. Put the signature into the Authorization header.",
+            "Only one auth mechanism allowed; the request has a signature in its header and one in its query string.",
         ),
     ]);
 }
@@ -291,32 +296,89 @@ fn strangers_and_altered_requests_are_refused() {
 
 #[test]
 fn the_claimed_service_is_told_without_verification() {
-    assert_eq!(claimed_service(&signed().headers), Some(Service::Kms));
-    assert_eq!(claimed_service(&altered(|parts| replace(parts, "/kms/", "/iam/")).headers), Some(Service::Iam));
-    assert_eq!(claimed_service(&altered(|parts| replace(parts, "/kms/", "/s3/")).headers), None);
-    assert_eq!(claimed_service(&unsigned().headers), None);
+    assert_eq!(claimed_service(&signed()), Some(Service::Kms));
+    assert_eq!(claimed_service(&altered(|parts| replace(parts, "/kms/", "/iam/"))), Some(Service::Iam));
+    assert_eq!(claimed_service(&altered(|parts| replace(parts, "/kms/", "/s3/"))), None);
+    assert_eq!(claimed_service(&unsigned()), None);
 }
 
 #[test]
 fn the_query_protocol_names_refusals_differently() {
     for (error, code) in [
-        (SignatureError::MissingAuthenticationToken, ("MissingAuthenticationToken", 403)),
-        (SignatureError::UnrecognizedClient, ("InvalidClientTokenId", 403)),
-        (SignatureError::Mismatch, ("SignatureDoesNotMatch", 403)),
-        (SignatureError::Presigned, ("IncompleteSignature", 400)),
+        (SignatureError::MissingAuthenticationToken, QueryCode::MissingAuthenticationToken),
+        (SignatureError::UnrecognizedClient, QueryCode::InvalidClientTokenId),
+        (SignatureError::ExpiredToken, QueryCode::ExpiredToken),
+        (SignatureError::Mismatch, QueryCode::SignatureDoesNotMatch),
+        (SignatureError::TwoSignatures, QueryCode::IncompleteSignature),
+        (SignatureError::NotAService, QueryCode::SignatureDoesNotMatch),
+        (SignatureError::Unavailable, QueryCode::ServiceUnavailable),
     ] {
         assert_eq!(error.query_code(), code);
     }
+}
+
+/// The signature of the empty key over nothing: a presigned request that nobody signed.
+fn presigned_with(signature: &str, expires: &str, date: &str) -> Parts {
+    let query = format!(
+        "Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=test%2F20150830%2F\
+         us-east-1%2Fsts%2Faws4_request&X-Amz-Date={date}&X-Amz-Expires={expires}&X-Amz-SignedHeaders=host&\
+         X-Amz-Signature={signature}"
+    );
+    let request = Request::get(format!("/?{query}")).header("host", "sts.us-east-1.amazonaws.com");
+    request.body(()).expect("valid").into_parts().0
+}
+
+/// Made by botocore's `SigV4QueryAuth`, as `generate_presigned_url` has it, with access key `test` and secret `test`.
+const PRESIGNED_BY_BOTOCORE: &str = "3b29295bd4237faa735cf72e8fbc22800ea77e7752780ce535f836f97d66e475";
+
+#[test]
+fn a_request_signed_in_its_query_is_good_as_long_as_it_says() {
+    let parts = presigned_with(PRESIGNED_BY_BOTOCORE, "900", "20150830T123600Z");
+    let verified = verify_at(&parts, b"", NOW).expect("genuine");
+    assert_eq!((verified.caller.access_key_id.as_str(), verified.service), ("test", Service::Sts));
+    assert_eq!(claimed_service(&parts), Some(Service::Sts));
+    let late = verify_at(&parts, b"", NOW.plus(std::time::Duration::from_mins(15)));
+    assert!(late.is_ok(), "{late:?}");
+    let expired = verify_at(&parts, b"", NOW.plus(std::time::Duration::from_secs(901))).expect_err("expired");
+    assert_eq!(
+        expired.to_string(),
+        "Signature expired: 20150830T123600Z is now earlier than 20150830T123601Z (20150830T125101Z - 15 min.)"
+    );
+    let early = verify_at(&parts, b"", Timestamp::from_millis(NOW.as_millis() - 301_000));
+    assert!(matches!(early, Err(SignatureError::NotYetCurrent { .. })), "{early:?}");
+}
+
+#[test]
+fn nothing_of_a_presigned_request_may_change() {
+    let genuine = presigned_with(PRESIGNED_BY_BOTOCORE, "900", "20150830T123600Z");
+    for (parts, body) in [
+        (presigned_with(PRESIGNED_BY_BOTOCORE, "901", "20150830T123600Z"), &b""[..]),
+        (presigned_with(PRESIGNED_BY_BOTOCORE, "900", "20150830T123601Z"), b""),
+        (presigned_with(&"0".repeat(64), "900", "20150830T123600Z"), b""),
+        (genuine.clone(), b"Action=AssumeRole"),
+    ] {
+        assert_eq!(verify_at(&parts, body, NOW).err(), Some(SignatureError::Mismatch));
+    }
+    let mut more = genuine.clone();
+    more.uri = format!("{}&Extra=1", genuine.uri).parse().expect("valid");
+    assert_eq!(verify_at(&more, b"", NOW).err(), Some(SignatureError::Mismatch));
+    let mut target = genuine;
+    target.headers.insert("x-amz-target", HeaderValue::from_static("TrentService.Encrypt"));
+    assert!(matches!(verify_at(&target, b"", NOW), Err(SignatureError::HeaderNotSigned { .. })));
 }
 
 /// One access key whose secret changes.
 struct Rotating(Mutex<&'static str>);
 
 impl CredentialStore for Shared {
-    fn lookup(&self, access_key_id: &str, _: &Region) -> Option<AccessKey> {
+    fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
         let account = "111122223333".parse().expect("valid");
-        let caller = Arc::new(Caller::root(Partition::Aws, account, access_key_id));
-        Some(AccessKey { secret: (*self.0.0.lock().expect("not poisoned")).into(), caller })
+        let caller = Arc::new(Caller::root(Partition::Aws, account, claimed.access_key_id));
+        Ok(AccessKey { secret: (*self.0.0.lock().expect("not poisoned")).into(), caller })
+    }
+
+    fn represented(&self, _: &Caller, _: &str, _: &Region) -> Result<Caller, CredentialFault> {
+        Err(CredentialFault::Unrecognized)
     }
 }
 
@@ -326,11 +388,109 @@ struct Shared(Arc<Rotating>);
 fn a_changed_secret_counts_at_once() {
     let rotating = Arc::new(Rotating(Mutex::new("test")));
     let verifier = Verifier::new(Shared(Arc::clone(&rotating)));
-    let accepted = Accepted { regions: &[region()], services: &[Service::Kms] };
+    let here = [region()];
+    let accepted = accepted(&here, &[Service::Kms]);
     verifier.verify(&signed(), BODY, NOW, accepted).expect("genuine");
     *rotating.0.lock().expect("not poisoned") = "changed";
     let refused = verifier.verify(&signed(), BODY, NOW, accepted);
     assert_eq!(refused.err(), Some(SignatureError::Mismatch));
+}
+
+/// The service `s3.amazonaws.com` with one access key, and alice, for whom it may call; one temporary access key.
+struct Platform;
+
+const SERVICE_KEY: &str = "AKIASERVICE";
+const TEMPORARY_KEY: &str = "ASIATEMPORARY";
+
+impl CredentialStore for Platform {
+    fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
+        let account = "111122223333".parse().expect("valid");
+        let caller = match (claimed.access_key_id, claimed.session_token) {
+            (SERVICE_KEY, None) => Caller::service(account, "s3.amazonaws.com", SERVICE_KEY),
+            ("AKIAALICE", None) | (TEMPORARY_KEY, Some("token")) => alice(claimed.access_key_id),
+            (TEMPORARY_KEY, Some("expired")) => return Err(CredentialFault::Expired),
+            ("AKIASEALED", _) => return Err(CredentialFault::Unavailable),
+            _ => return Err(CredentialFault::Unrecognized),
+        };
+        Ok(AccessKey { secret: "secret".into(), caller: Arc::new(caller) })
+    }
+
+    fn represented(&self, service: &Caller, arn: &str, _: &Region) -> Result<Caller, CredentialFault> {
+        let alice = alice(&service.access_key_id);
+        if alice.arn == arn { Ok(alice) } else { Err(CredentialFault::Unrecognized) }
+    }
+}
+
+fn alice(access_key_id: &str) -> Caller {
+    let account = "111122223333".parse().expect("valid");
+    Caller::user(Partition::Aws, account, "alice", "AIDA0000000000000001", access_key_id)
+}
+
+/// Who the platform says has signed a request with `headers`.
+fn signed_with(key: &str, headers: &[(&'static str, &str)]) -> Result<Arc<Caller>, SignatureError> {
+    let mut parts = unsigned();
+    for (name, value) in headers {
+        set(&mut parts, name, value);
+    }
+    sign(&mut parts, BODY, &ClientCredentials::new(key, "secret"), &region(), "kms", NOW).expect("signable");
+    let here = [region()];
+    let accepted = accepted(&here, &[Service::Kms]);
+    Verifier::new(Platform).verify(&parts, BODY, NOW, accepted).map(|verified| verified.caller)
+}
+
+#[test]
+fn temporary_access_keys_need_their_token() {
+    let token = |text| signed_with(TEMPORARY_KEY, &[("x-amz-security-token", text)]).map(|caller| caller.arn.clone());
+    assert_eq!(token("token").as_deref(), Ok("arn:aws:iam::111122223333:user/alice"));
+    assert_eq!(token("another"), Err(SignatureError::UnrecognizedClient));
+    assert_eq!(token("expired"), Err(SignatureError::ExpiredToken));
+    assert_eq!(signed_with(TEMPORARY_KEY, &[]).err(), Some(SignatureError::UnrecognizedClient));
+    assert_eq!(signed_with("AKIASEALED", &[]).err(), Some(SignatureError::Unavailable));
+    let with_token = signed_with("AKIAALICE", &[("x-amz-security-token", "token")]);
+    assert_eq!(with_token.err(), Some(SignatureError::UnrecognizedClient));
+}
+
+#[test]
+fn a_token_that_is_not_signed_is_refused() {
+    let mut parts = unsigned();
+    sign(&mut parts, BODY, &ClientCredentials::new(TEMPORARY_KEY, "secret"), &region(), "kms", NOW).expect("signable");
+    set(&mut parts, "x-amz-security-token", "token");
+    let here = [region()];
+    let accepted = accepted(&here, &[Service::Kms]);
+    let refused = Verifier::new(Platform).verify(&parts, BODY, NOW, accepted).err();
+    assert_eq!(refused, Some(SignatureError::HeaderNotSigned { header: "x-amz-security-token".to_owned() }));
+}
+
+#[test]
+fn a_service_says_for_whom_it_calls() {
+    let own =
+        signed_with(SERVICE_KEY, &[("x-amz-source-account", "444455556666"), ("x-amz-source-arn", "arn:aws:s3:::b")]);
+    let own = own.expect("signed");
+    assert_eq!(own.kind, CallerKind::Service { name: "s3.amazonaws.com".to_owned() });
+    let call = own.service_call.as_ref().expect("a service calls");
+    assert_eq!(call.source_account, "444455556666".parse().ok());
+    assert_eq!((call.service.as_str(), call.source_arn.as_deref()), ("s3.amazonaws.com", Some("arn:aws:s3:::b")));
+
+    let arn = alice("").arn;
+    let forwarded = signed_with(SERVICE_KEY, &[("x-amz-meridian-on-behalf-of", &arn)]).expect("signed");
+    assert_eq!((forwarded.user_name(), forwarded.access_key_id.as_str()), (Some("alice"), SERVICE_KEY));
+    assert_eq!(forwarded.service_call.as_ref().expect("a service calls").service, "s3.amazonaws.com");
+}
+
+#[test]
+fn nobody_else_calls_for_others() {
+    let arn = alice("").arn;
+    for (key, header, value, refusal) in [
+        ("AKIAALICE", "x-amz-meridian-on-behalf-of", arn.as_str(), SignatureError::NotAService),
+        ("AKIAALICE", "x-amz-source-account", "444455556666", SignatureError::NotAService),
+        ("AKIAALICE", "x-amz-source-arn", "arn:aws:s3:::b", SignatureError::NotAService),
+        (SERVICE_KEY, "x-amz-meridian-on-behalf-of", "arn:aws:iam::1:user/bob", SignatureError::UnrecognizedClient),
+        (SERVICE_KEY, "x-amz-meridian-on-behalf-of", "", SignatureError::MalformedServiceCall),
+        (SERVICE_KEY, "x-amz-source-account", "4444", SignatureError::MalformedServiceCall),
+        (SERVICE_KEY, "x-amz-source-arn", &"a".repeat(2_049), SignatureError::MalformedServiceCall),
+    ] {
+        assert_eq!(signed_with(key, &[(header, value)]).err(), Some(refusal), "{key} {header}");
+    }
 }
 
 proptest! {

@@ -92,6 +92,17 @@ error_codes! {
     XksProxyVpcEndpointServiceInUse = "XksProxyVpcEndpointServiceInUseException", 400;
     XksProxyVpcEndpointServiceInvalidConfiguration = "XksProxyVpcEndpointServiceInvalidConfigurationException", 400;
     XksProxyVpcEndpointServiceNotFound = "XksProxyVpcEndpointServiceNotFoundException", 400;
+    // IAM and STS. Added at the end: the position is part of encodings.
+    IamConcurrentModification = "ConcurrentModification", 409;
+    IamDeleteConflict = "DeleteConflict", 409;
+    IamEntityAlreadyExists = "EntityAlreadyExists", 409;
+    IamInvalidInput = "InvalidInput", 400;
+    IamLimitExceeded = "LimitExceeded", 409;
+    IamMalformedPolicyDocument = "MalformedPolicyDocument", 400;
+    IamNoSuchEntity = "NoSuchEntity", 404;
+    IamServiceFailure = "ServiceFailure", 500;
+    IamUnmodifiableEntity = "UnmodifiableEntity", 400;
+    StsPackedPolicyTooLarge = "PackedPolicyTooLarge", 400;
 }
 
 impl fmt::Display for ErrorCode {

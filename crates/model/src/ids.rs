@@ -17,26 +17,27 @@ pub struct ParseIdError {
     text: String,
 }
 
-fn invalid(kind: &'static str, text: &str) -> ParseIdError {
+pub(crate) fn invalid(kind: &'static str, text: &str) -> ParseIdError {
     ParseIdError { kind, text: text.to_owned() }
 }
 
 /// Serialises an identifier as its text in both readable and binary formats.
 macro_rules! serde_as_text {
     ($type:ty) => {
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(D::Error::custom)
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
             }
         }
     };
 }
+pub(crate) use serde_as_text;
 
 /// A 12-digit AWS account number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

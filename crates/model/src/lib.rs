@@ -6,6 +6,7 @@
 pub mod blob;
 pub mod call;
 pub mod clock;
+pub mod entities;
 pub mod enums;
 pub mod error;
 pub mod ids;
@@ -17,6 +18,7 @@ mod wire;
 pub use blob::{Blob, SecretBlob, SecretString};
 pub use call::{Request, Response};
 pub use clock::Clock;
+pub use entities::{AccessKeyId, EntityKind, EntityName, EntityPath, PolicyArn, UniqueId};
 pub use enums::*;
 pub use error::{ErrorCode, ServiceError};
 pub use ids::{AccountId, AliasName, GrantId, KeyArn, KeyId, KeyMaterialId, ParseIdError, Partition, Region};

@@ -1,73 +1,72 @@
-//! The decision: may this principal do this with this key?
+//! The decision: may this principal do this with this resource?
+//!
+//! One rule for everything: a matching `Deny` of any policy denies. Otherwise a request needs
+//!
+//! - for a key or a role: its policy, which can name the principal, or the account of the principal, which then decides by
+//!   its identity policies; or, for a key, a grant;
+//! - from another account: both, the policy of the resource and the identity policies of the caller;
+//! - for anything else: the identity policies;
+//! - and the policy of the endpoint that it came through, if that has one.
+//!
+//! Permissions boundaries and session policies bound what identity policies allow, and what the policy of a resource allows
+//! to a role; they do not bound what it allows to a user or a session by name (AWS IAM User Guide, "Policy evaluation
+//! logic"). A grant counts as such a name (AWS KMS Developer Guide, "Determining access to AWS KMS keys").
+
+mod denial;
+mod explain;
+mod grants;
+mod keys;
+#[cfg(test)]
+mod tests;
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
-use meridian_model::{AccountId, ErrorCode, GrantOperation, KeyArn, ServiceError, WireEnum};
+use meridian_model::{AccountId, KeyArn, Partition, Region};
 
-use crate::action::{self, Action};
+pub use self::denial::{Cause, Denial, Layer};
+pub use self::explain::{Explanation, GrantOutcome, GrantReport, PolicyPlace, StatementReport, Target};
+use crate::action::{InAccount, in_lower_case, number_of};
+use crate::context::ConditionContext;
+use crate::document::{Policy, PolicyKind, Verdict};
 use crate::grant::{ContextPairs, GrantTerms};
-use crate::principal::{Principal, PrincipalArn};
+use crate::principal::{Principal, PrincipalKind};
+use crate::principal_element::Via;
+use crate::statement::Asked;
 
-/// What a request brings besides its principal and its key.
+/// The policies that count for a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PolicySet<'a> {
+    /// The policy of the resource: of a key, or the trust policy of a role.
+    pub resource: Option<&'a Policy>,
+    /// The policies of the identity: its own, and those of its groups.
+    pub identity: &'a [Arc<Policy>],
+    /// The permissions boundary of the identity.
+    pub boundary: Option<&'a Policy>,
+    /// The policies that were passed when the session was made. None means no bound.
+    pub session: &'a [Arc<Policy>],
+    /// The policy of the endpoint that the request came through.
+    pub endpoint: Option<&'a Policy>,
+}
+
+/// One request that is to be decided, but for what it wants.
+#[derive(Clone, Copy)]
+pub struct Inquiry<'a> {
+    /// Who asks.
+    pub principal: Principal<'a>,
+    /// What policies count.
+    pub policies: PolicySet<'a>,
+    /// What conditions look at.
+    pub context: &'a dyn ConditionContext,
+}
+
+/// What grants look at, besides who asks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestContext<'a> {
     /// The encryption context, for operations that have one.
     pub encryption_context: Option<&'a ContextPairs>,
     /// The resource that a service acts for: `aws:SourceArn`. Only services can say.
     pub source_arn: Option<&'a str>,
-}
-
-/// Proof that a principal may perform `A` on one key. Only this module makes one.
-#[derive(Debug)]
-pub struct Allowed<A> {
-    key: KeyArn,
-    action: PhantomData<A>,
-}
-
-impl<A> Allowed<A> {
-    /// The key.
-    #[must_use]
-    pub fn key(&self) -> &KeyArn {
-        &self.key
-    }
-}
-
-/// Decides whether `principal` may perform `A` on `key`, on which `grants` may be for the principal. Grants are looked at
-/// last, and only if nothing else allows.
-///
-/// # Errors
-/// `AccessDeniedException`, naming the principal, the action and the key.
-pub fn authorize<'g, A: Action>(
-    principal: &Principal<'_>,
-    key: KeyArn,
-    context: &RequestContext<'_>,
-    grants: impl IntoIterator<Item = &'g GrantTerms>,
-) -> Result<Allowed<A>, ServiceError> {
-    let by_grant = || {
-        let operation = GrantOperation::from_wire(A::NAME)?;
-        grants.into_iter().find(|grant| grant.allows(principal, operation, context))
-    };
-    if owns(principal, &key) || by_grant().is_some() { Ok(allowed(key)) } else { Err(denied::<A>(principal, &key)) }
-}
-
-/// Decides whether `principal` may create a grant of the terms `child` on `key`. Whoever may only because of a grant is
-/// bound by its limits.
-///
-/// # Errors
-/// `AccessDeniedException`, naming the principal, the action and the key.
-pub fn authorize_grant_creation<'g>(
-    principal: &Principal<'_>,
-    key: KeyArn,
-    context: &RequestContext<'_>,
-    grants: impl IntoIterator<Item = &'g GrantTerms>,
-    child: &GrantTerms,
-) -> Result<Allowed<action::CreateGrant>, ServiceError> {
-    let operation = GrantOperation::CreateGrant;
-    let lets_create = |parent: &&GrantTerms| parent.allows(principal, operation, context) && parent.covers(child);
-    if owns(principal, &key) || grants.into_iter().any(|parent| lets_create(&parent)) {
-        return Ok(allowed(key));
-    }
-    Err(denied::<action::CreateGrant>(principal, &key))
 }
 
 /// A grant that is to be retired.
@@ -79,139 +78,251 @@ pub struct GrantToRetire<'a> {
     pub issuing_account: AccountId,
 }
 
-/// Decides whether `principal` may retire `grant` on `key`: by the terms of the grant, or because the account that created
-/// the grant or owns the key may (AWS KMS Developer Guide, "Retiring and revoking grants").
-///
-/// # Errors
-/// `AccessDeniedException`, naming the principal, the action and the key.
-pub fn authorize_grant_retirement(
-    principal: &Principal<'_>,
+/// Proof that a principal may perform `A` on one key. Only this module makes one.
+#[derive(Debug)]
+pub struct Allowed<A> {
     key: KeyArn,
-    grant: GrantToRetire<'_>,
-) -> Result<Allowed<action::RetireGrant>, ServiceError> {
-    let is_issuer = principal.account == grant.issuing_account;
-    if is_issuer || owns(principal, &key) || grant.terms.lets_retire(principal) {
-        return Ok(allowed(key));
-    }
-    Err(denied::<action::RetireGrant>(principal, &key))
+    action: PhantomData<A>,
 }
 
-/// Decides whether `principal` may list the grants that `retiring` may retire: those of its own account only.
-///
-/// # Errors
-/// `AccessDeniedException`, naming the principal and the action.
-pub fn authorize_listing_of_retirable(principal: &Principal<'_>, retiring: &PrincipalArn) -> Result<(), ServiceError> {
-    if principal.account == retiring.account() {
-        return Ok(());
-    }
-    let arn = principal.arn;
-    let message = format!(
-        "User: {arn} is not authorized to perform: kms:ListRetirableGrants for the retiring principal {retiring} of \
-         another account"
-    );
-    Err(ServiceError::new(ErrorCode::AccessDenied, message))
-}
-
-/// As long as there is no other policy, the account that owns a key may do everything with it.
-fn owns(principal: &Principal<'_>, key: &KeyArn) -> bool {
-    principal.account == key.account
-}
-
-fn allowed<A>(key: KeyArn) -> Allowed<A> {
-    Allowed { key, action: PhantomData }
-}
-
-fn denied<A: Action>(principal: &Principal<'_>, key: &KeyArn) -> ServiceError {
-    let (arn, action) = (principal.arn, A::NAME);
-    let message = format!(
-        "User: {arn} is not authorized to perform: kms:{action} on resource: {key} \
-         because no resource-based policy allows the kms:{action} action"
-    );
-    ServiceError::new(ErrorCode::AccessDenied, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::action::{Decrypt, Encrypt, ListGrants};
-    use crate::grant::Constraints;
-    use crate::principal::Party;
-
-    const ALICE: &str = "arn:aws:iam::444455556666:user/alice";
-
-    fn principal(account: &str) -> Principal<'static> {
-        let account = account.parse().expect("12 digits");
-        Principal { account, arn: ALICE, role_arn: None, service: None }
+impl<A> Allowed<A> {
+    pub(crate) fn of(key: KeyArn) -> Self {
+        Self { key, action: PhantomData }
     }
 
-    fn key() -> KeyArn {
-        "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab".parse().expect("valid")
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &KeyArn {
+        &self.key
+    }
+}
+
+/// Proof that a principal may perform `A` in its account.
+#[derive(Debug)]
+pub struct AllowedInAccount<A> {
+    account: AccountId,
+    action: PhantomData<A>,
+}
+
+impl<A> AllowedInAccount<A> {
+    /// The account.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+}
+
+/// The resources of one account in one Region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountScope {
+    /// The partition of the Region.
+    pub partition: Partition,
+    /// The Region.
+    pub region: Region,
+    /// The account.
+    pub account: AccountId,
+}
+
+impl AccountScope {
+    /// What stands for the resources of `kind` that are not there yet, or for all resources if `kind` is empty. A pattern
+    /// for all of them includes it, a pattern for some does not.
+    fn resource(&self, kind: &str) -> String {
+        let Self { partition, region, account } = self;
+        format!("arn:{partition}:kms:{region}:{account}:{kind}*")
+    }
+}
+
+impl Inquiry<'_> {
+    /// Decides whether the principal may perform `action` on `resource`, which belongs to `owner`. Knows nothing of keys:
+    /// without a policy of the resource, identity policies decide alone, within their account.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn decide(&self, action: &str, resource: &str, owner: AccountId) -> Result<(), Denial> {
+        let rule = match self.policies.resource {
+            Some(policy) => Rule::Resource { policy, owner, crosses_accounts: true },
+            None => Rule::Identity { owner },
+        };
+        self.decide_by(rule, action, resource, |_| false)
     }
 
-    fn grant(operations: &[GrantOperation]) -> GrantTerms {
-        GrantTerms {
-            grantee: Party::Principal(PrincipalArn::parse(ALICE).expect("an ARN")),
-            retiring: None,
-            operations: operations.iter().copied().collect(),
-            constraints: Constraints::default(),
+    /// Decides whether the principal may perform `A` in its account: an action that is about no key.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn authorize_in_account<A: InAccount>(&self, scope: &AccountScope) -> Result<AllowedInAccount<A>, Denial> {
+        let decided = self.decide_by_identity(A::FULL_NAME, &scope.resource(""), scope.account);
+        // As the service says it: the action is about no resource.
+        decided.map_err(|denial| denial.about("*"))?;
+        Ok(AllowedInAccount { account: scope.account, action: PhantomData })
+    }
+
+    /// Decides by identity policies alone, whatever the policy of the resource says.
+    fn decide_by_identity(&self, action: &str, resource: &str, owner: AccountId) -> Result<(), Denial> {
+        self.decide_by(Rule::Identity { owner }, action, resource, |_| false)
+    }
+
+    /// The one way to a decision. `is_granted` is asked last, if no policy allows.
+    fn decide_by(
+        &self,
+        rule: Rule<'_>,
+        action: &str,
+        resource: &str,
+        is_granted: impl FnOnce(&mut Findings) -> bool,
+    ) -> Result<(), Denial> {
+        let decided = in_lower_case(action, |lower| {
+            let asked = self.asked(lower, resource);
+            let mut findings = self.findings(rule, &asked)?;
+            if !findings.permit(rule, &self.principal) && !is_granted(&mut findings) {
+                return Err(findings.missing(rule, &self.principal));
+            }
+            findings.endpoint = self.policies.endpoint.map(|policy| policy.judge(&asked));
+            findings.check_endpoint()
+        });
+        decided.map_err(|cause| Denial::new(cause, &self.principal, action, resource))
+    }
+
+    fn asked<'b>(&'b self, action: &'b str, resource: &'b str) -> Asked<'b> {
+        let has_boundary = self.policies.boundary.is_some();
+        let number = number_of(action);
+        Asked { principal: &self.principal, has_boundary, action, number, resource, context: self.context }
+    }
+
+    /// What each policy says; an error if one denies. The endpoint's is left out.
+    fn findings(&self, rule: Rule<'_>, asked: &Asked<'_>) -> Result<Findings, Cause> {
+        let mut findings = Findings::default();
+        if let Some(policy) = rule.policy() {
+            findings.resource = allowed(policy, asked, layer_of(policy))?;
+        }
+        for policy in self.policies.identity {
+            findings.identity |= allowed(policy, asked, Layer::Identity)?.is_some();
+        }
+        for policy in self.policies.session {
+            findings.session |= allowed(policy, asked, Layer::Session)?.is_some();
+        }
+        findings.boundary = match self.policies.boundary {
+            Some(policy) => allowed(policy, asked, Layer::Boundary)?.is_some(),
+            None => true,
+        };
+        findings.identity |= self.principal.is_root();
+        findings.identity &= self.principal.service().is_none();
+        // A federated user may only what was passed; everybody else is not bound when nothing was.
+        let is_federated = matches!(self.principal.kind, PrincipalKind::FederatedUser { .. });
+        findings.session |= self.policies.session.is_empty() && !is_federated;
+        Ok(findings)
+    }
+}
+
+/// As whom a policy means the principal that it allows.
+fn allowed(policy: &Policy, asked: &Asked<'_>, layer: Layer) -> Result<Option<Via>, Cause> {
+    match policy.judge(asked) {
+        Verdict::Denies => Err(Cause::ExplicitDeny(layer)),
+        Verdict::Allows(via) => Ok(Some(via)),
+        Verdict::SaysNothing => Ok(None),
+    }
+}
+
+fn layer_of(policy: &Policy) -> Layer {
+    if policy.kind() == PolicyKind::Trust { Layer::Trust } else { Layer::Resource }
+}
+
+/// Whose word allows a request.
+#[derive(Clone, Copy, Debug)]
+enum Rule<'a> {
+    /// The policy of the resource must.
+    Resource { policy: &'a Policy, owner: AccountId, crosses_accounts: bool },
+    /// Only those of the identity can.
+    Identity { owner: AccountId },
+    /// None can, but a grant; the policy of the resource can deny.
+    Grant { policy: Option<&'a Policy> },
+}
+
+impl<'a> Rule<'a> {
+    /// The policy of the resource, if it counts.
+    fn policy(self) -> Option<&'a Policy> {
+        match self {
+            Self::Resource { policy, .. } => Some(policy),
+            Self::Grant { policy } => policy,
+            Self::Identity { .. } => None,
+        }
+    }
+}
+
+/// What policies allow; none of them denies.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each kind of policy, as it says")]
+struct Findings {
+    /// As whom the policy of the resource means the principal.
+    resource: Option<Via>,
+    identity: bool,
+    boundary: bool,
+    session: bool,
+    endpoint: Option<Verdict>,
+    /// A grant lets the account of the principal, and its identity policies do not.
+    is_delegated_by_grant: bool,
+}
+
+impl Findings {
+    /// Whether the account of the principal lets it.
+    fn account_permits(&self) -> bool {
+        self.identity && self.is_within_bounds()
+    }
+
+    fn is_within_bounds(&self) -> bool {
+        self.boundary && self.session
+    }
+
+    fn permit(&self, rule: Rule<'_>, principal: &Principal<'_>) -> bool {
+        match rule {
+            Rule::Grant { .. } => false,
+            Rule::Identity { owner } => !is_foreign(principal, owner) && self.account_permits(),
+            Rule::Resource { owner, crosses_accounts, .. } => match self.resource {
+                None => false,
+                Some(_) if is_foreign(principal, owner) => crosses_accounts && self.account_permits(),
+                Some(Via::Itself) => true,
+                Some(Via::Role) => self.is_within_bounds(),
+                Some(Via::Account) => self.account_permits(),
+            },
         }
     }
 
-    fn decide<A: Action>(account: &str, grants: &[GrantTerms]) -> Result<Allowed<A>, ServiceError> {
-        authorize::<A>(&principal(account), key(), &RequestContext::default(), grants)
-    }
-
-    #[test]
-    fn the_owner_may() {
-        let allowed = decide::<Decrypt>("111122223333", &[]).expect("the owner");
-        assert_eq!(allowed.key(), &key());
-    }
-
-    #[test]
-    fn nobody_else_may_without_a_grant() {
-        let error = decide::<Decrypt>("444455556666", &[]).expect_err("another account");
-        assert_eq!(error.code, ErrorCode::AccessDenied);
-        assert!(error.message.contains("kms:Decrypt on resource: arn:aws:kms:us-west-2:111122223333:key/"));
-    }
-
-    #[test]
-    fn a_grantee_may_what_the_grant_says_and_nothing_that_no_grant_can_say() {
-        let grants = [grant(&[GrantOperation::Sign]), grant(&[GrantOperation::Decrypt])];
-        decide::<Decrypt>("444455556666", &grants).expect("granted");
-        decide::<Encrypt>("444455556666", &grants).expect_err("not granted");
-        decide::<ListGrants>("444455556666", &grants).expect_err("no grant operation");
-    }
-
-    #[test]
-    fn a_grantee_creates_grants_within_the_limits_of_its_own() {
-        let grants = [grant(&[GrantOperation::Decrypt, GrantOperation::CreateGrant])];
-        let create = |account: &str, child: &GrantTerms| {
-            authorize_grant_creation(&principal(account), key(), &RequestContext::default(), &grants, child)
+    /// Which permission is missing. Where several are, one is named.
+    fn missing(&self, rule: Rule<'_>, principal: &Principal<'_>) -> Cause {
+        let is_let = match rule {
+            Rule::Resource { owner, crosses_accounts, .. } if is_foreign(principal, owner) => {
+                crosses_accounts && (self.resource.is_some() || self.is_delegated_by_grant)
+            }
+            Rule::Resource { .. } => self.resource.is_some() || self.is_delegated_by_grant,
+            Rule::Grant { .. } => self.is_delegated_by_grant,
+            Rule::Identity { owner } => !is_foreign(principal, owner),
         };
-        create("444455556666", &grant(&[GrantOperation::Decrypt])).expect("within");
-        create("444455556666", &grant(&[GrantOperation::Encrypt])).expect_err("beyond");
-        create("111122223333", &grant(&[GrantOperation::Encrypt])).expect("the owner is not bound");
-    }
-
-    #[test]
-    fn who_may_retire() {
-        let terms = grant(&[GrantOperation::Decrypt]);
-        let retire = |account: &str, issuer: &str, terms: &GrantTerms| {
-            let grant = GrantToRetire { terms, issuing_account: issuer.parse().expect("12 digits") };
-            authorize_grant_retirement(&principal(account), key(), grant).is_ok()
+        if !is_let {
+            return Cause::NoAllow(rule.policy().map_or(Layer::Resource, layer_of));
+        }
+        // Whom the policy of the resource means as a role lacks no identity policy.
+        let needs_identity = match rule {
+            Rule::Resource { owner, .. } => is_foreign(principal, owner) || self.resource != Some(Via::Role),
+            Rule::Grant { .. } | Rule::Identity { .. } => true,
         };
-        assert!(retire("111122223333", "777788889999", &terms), "the owner of the key");
-        assert!(retire("777788889999", "777788889999", &terms), "the account that created the grant");
-        assert!(!retire("444455556666", "777788889999", &terms), "the grantee without RetireGrant");
-        let retirable = grant(&[GrantOperation::Decrypt, GrantOperation::RetireGrant]);
-        assert!(retire("444455556666", "777788889999", &retirable), "the grantee with RetireGrant");
+        Cause::NoAllow(if needs_identity && !self.identity {
+            Layer::Identity
+        } else if self.boundary {
+            Layer::Session
+        } else {
+            Layer::Boundary
+        })
     }
 
-    #[test]
-    fn retirable_grants_are_listed_within_the_account() {
-        let retiring = PrincipalArn::parse(ALICE).expect("an ARN");
-        authorize_listing_of_retirable(&principal("444455556666"), &retiring).expect("the own account");
-        let error = authorize_listing_of_retirable(&principal("111122223333"), &retiring).expect_err("another account");
-        assert_eq!(error.code, ErrorCode::AccessDenied);
+    fn check_endpoint(&self) -> Result<(), Cause> {
+        match self.endpoint {
+            None | Some(Verdict::Allows(_)) => Ok(()),
+            Some(Verdict::Denies) => Err(Cause::ExplicitDeny(Layer::Endpoint)),
+            Some(Verdict::SaysNothing) => Err(Cause::NoAllow(Layer::Endpoint)),
+        }
     }
+}
+
+/// Whether the principal belongs to another account than the resource. A service belongs to none.
+fn is_foreign(principal: &Principal<'_>, owner: AccountId) -> bool {
+    principal.service().is_none() && principal.account != owner
 }

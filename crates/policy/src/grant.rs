@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::RequestContext;
 use crate::principal::{Party, Principal};
+use crate::principal_element::Via;
 
 /// What a grant gives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,13 +46,34 @@ pub enum ContextConstraint {
     Subset(ContextPairs),
 }
 
+/// Why a grant does not apply to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantMismatch {
+    /// It gives other operations.
+    Operation,
+    /// It is for somebody else.
+    Grantee,
+    /// The request does not bring what the grant asks for.
+    Constraints,
+}
+
 impl GrantTerms {
-    /// Whether the grant lets `principal` perform `operation`.
-    #[must_use]
-    pub fn allows(&self, principal: &Principal<'_>, operation: GrantOperation, context: &RequestContext<'_>) -> bool {
-        self.operations.contains(&operation)
-            && self.grantee.includes(principal)
-            && self.constraints.permit(operation, context)
+    /// By which of its names the grant lets `principal` perform `operation`: if by its account, the account must let it,
+    /// too.
+    ///
+    /// # Errors
+    /// What keeps the grant from applying.
+    pub fn check(
+        &self,
+        principal: &Principal<'_>,
+        operation: GrantOperation,
+        context: &RequestContext<'_>,
+    ) -> Result<Via, GrantMismatch> {
+        if !self.operations.contains(&operation) {
+            return Err(GrantMismatch::Operation);
+        }
+        let via = self.grantee.via(principal).ok_or(GrantMismatch::Grantee)?;
+        if self.constraints.permit(operation, context) { Ok(via) } else { Err(GrantMismatch::Constraints) }
     }
 
     /// Whether a grantee that may create grants by this one may create `child` (AWS KMS Developer Guide, "Granting
@@ -61,11 +83,11 @@ impl GrantTerms {
         child.operations.is_subset(&self.operations) && self.constraints.are_kept_by(&child.constraints)
     }
 
-    /// Whether `principal` may retire the grant by its own terms. Constraints do not apply to that.
+    /// By which of its names `principal` may retire the grant by its own terms. Constraints do not apply to that.
     #[must_use]
-    pub fn lets_retire(&self, principal: &Principal<'_>) -> bool {
-        let is_retiring = self.retiring.as_ref().is_some_and(|party| party.includes(principal));
-        is_retiring || (self.operations.contains(&GrantOperation::RetireGrant) && self.grantee.includes(principal))
+    pub fn retirable_via(&self, principal: &Principal<'_>) -> Option<Via> {
+        let grantee = self.operations.contains(&GrantOperation::RetireGrant).then_some(&self.grantee);
+        self.retiring.iter().chain(grantee).filter_map(|party| party.via(principal)).max()
     }
 }
 
@@ -137,7 +159,7 @@ pub const fn has_encryption_context(operation: GrantOperation) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::principal::PrincipalArn;
+    use crate::principal::{PrincipalArn, PrincipalKind};
 
     const GRANTEE: &str = "arn:aws:iam::444455556666:role/keyUserRole";
 
@@ -167,7 +189,7 @@ mod tests {
 
     fn grantee() -> Principal<'static> {
         let account = "444455556666".parse().expect("12 digits");
-        Principal { account, arn: GRANTEE, role_arn: None, service: None }
+        Principal { account, arn: GRANTEE, kind: PrincipalKind::User, unique_id: None }
     }
 
     /// AWS KMS Developer Guide, "Using grant constraints", and the note on case in the API Reference.
@@ -193,7 +215,7 @@ mod tests {
             let terms = terms(&[GrantOperation::Decrypt], constraint(constraint_text));
             let context_pairs = pairs(context);
             let context_given = RequestContext { encryption_context: Some(&context_pairs), source_arn: None };
-            let allowed = terms.allows(&grantee(), GrantOperation::Decrypt, &context_given);
+            let allowed = terms.check(&grantee(), GrantOperation::Decrypt, &context_given).is_ok();
             assert_eq!(allowed, permitted, "{constraint_text} / {context}");
         }
     }
@@ -203,10 +225,10 @@ mod tests {
         let operations = [GrantOperation::DescribeKey, GrantOperation::RetireGrant, GrantOperation::Decrypt];
         let terms = terms(&operations, constraint("equals Department=IT"));
         let without = RequestContext::default();
-        assert!(terms.allows(&grantee(), GrantOperation::DescribeKey, &without));
-        assert!(terms.lets_retire(&grantee()));
-        assert!(!terms.allows(&grantee(), GrantOperation::Decrypt, &without));
-        assert!(!terms.allows(&grantee(), GrantOperation::Encrypt, &without), "not in the grant");
+        assert!(terms.check(&grantee(), GrantOperation::DescribeKey, &without).is_ok());
+        assert!(terms.retirable_via(&grantee()).is_some());
+        assert!(terms.check(&grantee(), GrantOperation::Decrypt, &without).is_err());
+        assert!(terms.check(&grantee(), GrantOperation::Encrypt, &without).is_err(), "not in the grant");
     }
 
     #[test]
@@ -215,17 +237,16 @@ mod tests {
         let arn = "arn:aws:s3:::bucket";
         terms.constraints.source_arn = Some(arn.to_owned());
         let from = |source_arn| RequestContext { encryption_context: None, source_arn };
-        assert!(terms.allows(&grantee(), GrantOperation::DescribeKey, &from(Some(arn))));
-        assert!(!terms.allows(&grantee(), GrantOperation::DescribeKey, &from(Some("arn:aws:s3:::other"))));
-        assert!(!terms.allows(&grantee(), GrantOperation::DescribeKey, &from(None)));
+        assert!(terms.check(&grantee(), GrantOperation::DescribeKey, &from(Some(arn))).is_ok());
+        assert!(terms.check(&grantee(), GrantOperation::DescribeKey, &from(Some("arn:aws:s3:::other"))).is_err());
+        assert!(terms.check(&grantee(), GrantOperation::DescribeKey, &from(None)).is_err());
     }
 
     #[test]
     fn only_the_grantee_may() {
         let terms = terms(&[GrantOperation::Decrypt], None);
-        let account = "444455556666".parse().expect("12 digits");
-        let other = Principal { account, arn: "arn:aws:iam::444455556666:role/other", role_arn: None, service: None };
-        assert!(!terms.allows(&other, GrantOperation::Decrypt, &RequestContext::default()));
+        let other = Principal { arn: "arn:aws:iam::444455556666:role/other", ..grantee() };
+        assert!(terms.check(&other, GrantOperation::Decrypt, &RequestContext::default()).is_err());
     }
 
     /// AWS KMS Developer Guide, "Granting CreateGrant permission".
@@ -262,12 +283,14 @@ mod tests {
     fn who_may_retire_by_the_terms() {
         let retirer = "arn:aws:iam::111122223333:role/adminRole";
         let account = "111122223333".parse().expect("12 digits");
-        let admin = Principal { account, arn: retirer, role_arn: None, service: None };
+        let admin = Principal { account, arn: retirer, ..grantee() };
         let mut terms = terms(&[GrantOperation::Decrypt], None);
-        assert!(!terms.lets_retire(&grantee()) && !terms.lets_retire(&admin));
+        assert_eq!((terms.retirable_via(&grantee()), terms.retirable_via(&admin)), (None, None));
         terms.retiring = PrincipalArn::parse(retirer).map(Party::Principal);
-        assert!(!terms.lets_retire(&grantee()) && terms.lets_retire(&admin));
+        assert_eq!((terms.retirable_via(&grantee()), terms.retirable_via(&admin)), (None, Some(Via::Itself)));
         terms.operations.insert(GrantOperation::RetireGrant);
-        assert!(terms.lets_retire(&grantee()));
+        assert_eq!(terms.retirable_via(&grantee()), Some(Via::Itself));
+        terms.retiring = Some(Party::Principal(PrincipalArn::root(meridian_model::Partition::Aws, account)));
+        assert_eq!(terms.retirable_via(&admin), Some(Via::Account));
     }
 }

@@ -7,26 +7,83 @@ use std::fmt;
 use meridian_model::{AccountId, Partition};
 use serde::{Deserialize, Serialize};
 
+use crate::principal_element::Via;
+
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Principal<'a> {
-    /// The account that the principal belongs to.
+    /// The account that the principal belongs to. Says nothing of a service.
     pub account: AccountId,
-    /// The ARN of the principal.
+    /// The ARN of the principal; of a service, its name.
     pub arn: &'a str,
-    /// The ARN of the role that the principal is a session of.
-    pub role_arn: Option<&'a str>,
-    /// The service that the principal is, such as `dynamodb.us-west-2.amazonaws.com`.
-    pub service: Option<&'a str>,
+    /// What it is.
+    pub kind: PrincipalKind<'a>,
+    /// The unique id of the user (`AIDA...`), or of the role of a session (`AROA...`).
+    pub unique_id: Option<&'a str>,
 }
 
-impl Principal<'_> {
+/// What a principal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrincipalKind<'a> {
+    /// The root user of an account, who needs no identity policies.
+    Root,
+    /// An IAM user, also with temporary credentials of its own (`GetSessionToken`).
+    User,
+    /// A session of a role.
+    Session {
+        /// The ARN of the role.
+        role_arn: &'a str,
+    },
+    /// A federated session of a user (`GetFederationToken`). Without session policies, no identity policy allows it
+    /// anything.
+    FederatedUser {
+        /// The ARN of the user, or of the root, that made the session.
+        user_arn: &'a str,
+    },
+    /// A service, which has no identity policies and belongs to no account.
+    Service {
+        /// Its name, such as `dynamodb.us-west-2.amazonaws.com`.
+        name: &'a str,
+    },
+}
+
+impl<'a> Principal<'a> {
+    /// The ARN of the role that the principal is a session of.
+    #[must_use]
+    pub fn role_arn(&self) -> Option<&'a str> {
+        if let PrincipalKind::Session { role_arn } = self.kind { Some(role_arn) } else { None }
+    }
+
+    /// The service that the principal is.
+    #[must_use]
+    pub fn service(&self) -> Option<&'a str> {
+        if let PrincipalKind::Service { name } = self.kind { Some(name) } else { None }
+    }
+
+    /// The ARN of the role or user that the session of the principal comes from.
+    pub(crate) fn origin(&self) -> Option<&'a str> {
+        match self.kind {
+            PrincipalKind::Session { role_arn } => Some(role_arn),
+            PrincipalKind::FederatedUser { user_arn } => Some(user_arn),
+            PrincipalKind::Root | PrincipalKind::User | PrincipalKind::Service { .. } => None,
+        }
+    }
+
+    /// Whether the account itself asks, which needs no identity policies: its root user, or a federated session of it.
+    pub(crate) fn is_root(&self) -> bool {
+        match self.kind {
+            PrincipalKind::Root => true,
+            PrincipalKind::FederatedUser { user_arn } => user_arn.ends_with(":root"),
+            PrincipalKind::User | PrincipalKind::Session { .. } | PrincipalKind::Service { .. } => false,
+        }
+    }
+
     /// Every text by which a grant may name this principal: itself, its role, its account, its service.
     pub fn names(&self, partition: Partition) -> impl Iterator<Item = String> {
         let root = PrincipalArn::root(partition, self.account).text;
-        let own = [Some(self.arn), self.role_arn, self.service].into_iter().flatten();
+        let own = [Some(self.arn), self.role_arn()].into_iter().flatten();
         let own: Vec<String> = own.filter(|name| *name != root).map(str::to_owned).collect();
-        own.into_iter().chain(std::iter::once(root))
+        own.into_iter().chain(self.service().is_none().then_some(root))
     }
 }
 
@@ -49,16 +106,18 @@ impl Party {
         }
     }
 
-    /// Whether `principal` is the party, a session of it, or belongs to it.
+    /// By which of its names `principal` is the party; `None` if it is not.
     ///
-    /// An account stands for all of its principals: it may delegate to each of them, and as long as there are no identity
-    /// policies it is taken to have done so, as it is for the keys that it owns.
+    /// An account stands for all of its principals, to whom it delegates by identity policies.
     #[must_use]
-    pub fn includes(&self, principal: &Principal<'_>) -> bool {
+    pub fn via(&self, principal: &Principal<'_>) -> Option<Via> {
         match self {
-            Self::Principal(arn) if arn.is_root => principal.account == arn.account,
-            Self::Principal(arn) => principal.arn == arn.text || principal.role_arn == Some(&arn.text),
-            Self::Service(name) => principal.service == Some(name),
+            Self::Principal(arn) if arn.is_root => {
+                (principal.account == arn.account && principal.service().is_none()).then_some(Via::Account)
+            }
+            Self::Principal(arn) if principal.arn == arn.text => Some(Via::Itself),
+            Self::Principal(arn) => (principal.role_arn() == Some(&arn.text)).then_some(Via::Role),
+            Self::Service(name) => (principal.service() == Some(name)).then_some(Via::Itself),
         }
     }
 }
@@ -101,6 +160,11 @@ impl PrincipalArn {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it is an account.
+    pub(crate) fn is_root(&self) -> bool {
+        self.is_root
     }
 
     /// The partition that the principal lives in.
@@ -199,8 +263,8 @@ mod tests {
         let session = Principal {
             account: "111122223333".parse().expect("12 digits"),
             arn: "arn:aws:sts::111122223333:assumed-role/r/s",
-            role_arn: Some("arn:aws:iam::111122223333:role/r"),
-            service: None,
+            kind: PrincipalKind::Session { role_arn: "arn:aws:iam::111122223333:role/r" },
+            unique_id: None,
         };
         let party = |text: &str| Party::Principal(PrincipalArn::parse(text).expect(text));
         for (text, included) in [
@@ -211,12 +275,13 @@ mod tests {
             ("arn:aws:iam::111122223333:root", true),
             ("arn:aws:iam::444455556666:root", false),
         ] {
-            assert_eq!(party(text).includes(&session), included, "{text}");
+            assert_eq!(party(text).via(&session).is_some(), included, "{text}");
             let is_named = session.names(Partition::Aws).any(|name| name == text);
             assert_eq!(is_named, included, "the names must find what the rule allows: {text}");
         }
         let service = Party::Service("s3.amazonaws.com".to_owned());
-        assert!(!service.includes(&session));
-        assert!(service.includes(&Principal { service: Some("s3.amazonaws.com"), ..session }));
+        assert_eq!(service.via(&session), None);
+        let name = "s3.amazonaws.com";
+        assert!(service.via(&Principal { arn: name, kind: PrincipalKind::Service { name }, ..session }).is_some());
     }
 }

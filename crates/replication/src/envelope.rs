@@ -6,17 +6,18 @@
 use bytes::Bytes;
 use meridian_crypto::labels::SignatureDomain;
 use meridian_crypto::{
-    MaterialBinding, RegionSigner, RegionVerifier, SealedEnvelope, SignatureRefused, TransportBinding,
+    MaterialBinding, RegionSigner, RegionVerifier, SealedEnvelope, SecretTransport, SignatureRefused, TransportBinding,
 };
 use meridian_model::{Region, Timestamp};
 use meridian_state::OutboxRow;
+use meridian_state::identities::messages::SecretReference;
 use meridian_state::links::{MaterialReference, Message};
 
 use crate::wire;
 
 /// The newest version of the encoding of messages. Each message is written in the oldest version that has it, so that a
 /// Region of an earlier build goes on reading whatever it knows.
-pub const MESSAGE_FORMAT: u8 = 2;
+pub const MESSAGE_FORMAT: u8 = 3;
 
 /// Why bytes are not a message of this build.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +109,11 @@ pub(crate) fn transport_binding(route: &Route, reference: &MaterialReference, se
         epoch: reference.epoch,
         sequence,
     }
+}
+
+/// The place that the secret of envelope `sequence` is sealed for.
+pub(crate) fn secret_transport(route: &Route, reference: &SecretReference, sequence: u64) -> SecretTransport {
+    SecretTransport { place: reference.place(), from: route.from.clone(), to: route.to.clone(), sequence }
 }
 
 /// The place that a Region keeps the material in.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use meridian_consensus::{Leadership, NodeId};
-use meridian_crypto::{MaterialBinding, SealedMaterial, SecretBytes};
+use meridian_crypto::{MaterialBinding, SealedMaterial, SealedSecret, SecretBytes};
 use meridian_model::Region;
+use meridian_state::identities::messages::SecretReference;
 use meridian_state::{Command, Outcome, RegionState};
 use tokio::sync::watch;
 
@@ -57,7 +58,7 @@ pub enum ProposeError {
 #[error("it is not known whether the state of this node is current")]
 pub struct NotCurrent;
 
-/// Opens and seals key material with the domain keys of this Region.
+/// Opens and seals key material and secrets of identities with the domain keys of this Region.
 pub trait MaterialKeeper: Send + Sync {
     /// Opens the material that `binding` names, as `state` holds it.
     ///
@@ -75,19 +76,36 @@ pub trait MaterialKeeper: Send + Sync {
         binding: &MaterialBinding,
         material: &SecretBytes,
     ) -> Result<SealedMaterial, KeeperError>;
+
+    /// Opens the secret that `reference` names, as `state` holds it.
+    ///
+    /// # Errors
+    /// See [`KeeperError`].
+    fn open_secret(&self, state: &RegionState, reference: &SecretReference) -> Result<SecretBytes, KeeperError>;
+
+    /// Seals a secret with the newest domain key of `state`.
+    ///
+    /// # Errors
+    /// See [`KeeperError`].
+    fn seal_secret(
+        &self,
+        state: &RegionState,
+        reference: &SecretReference,
+        secret: &SecretBytes,
+    ) -> Result<SealedSecret, KeeperError>;
 }
 
-/// Why material was not opened or sealed.
+/// Why material or a secret was not opened or sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeeperError {
     /// The node waits for its root key, or the Region has no domain key yet.
     #[error("this node is sealed")]
     Sealed,
-    /// The state does not hold the material.
-    #[error("the Region does not hold this key material")]
+    /// The state does not hold it.
+    #[error("the Region does not hold it")]
     Missing,
     /// The bytes are not what they must be.
-    #[error("the key material cannot be used")]
+    #[error("the bytes cannot be used")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

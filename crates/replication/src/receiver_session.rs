@@ -12,8 +12,9 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
-use meridian_crypto::{RegionVerifier, SealedMaterial};
+use meridian_crypto::{RegionVerifier, SealedMaterial, SealedSecret};
 use meridian_model::Timestamp;
+use meridian_state::identities::messages::{IdentityMessage, SecretReference};
 use meridian_state::links::{Delivered, MaterialReference, Message};
 use meridian_state::{Command, Op};
 use tokio::sync::mpsc;
@@ -202,6 +203,13 @@ impl<'a> ReceiverSession<'a> {
                 let sealed = self.reseal(&reference, envelope.sequence, sealed)?;
                 Ok(Delivered::Material { reference, sealed })
             }
+            (Message::Identity(message), Some(sealed)) => match *message {
+                IdentityMessage::Secret(reference) => {
+                    let sealed = self.reseal_secret(&reference, envelope.sequence, sealed)?;
+                    Ok(Delivered::Secret { reference, sealed })
+                }
+                _ => Err(Reason::Message),
+            },
             // Material that its sender no longer has: the message only moves the cursor.
             (message, None) => Ok(Delivered::Plain(message)),
             (_, Some(_)) => Err(Reason::Message),
@@ -216,17 +224,27 @@ impl<'a> ReceiverSession<'a> {
         sealed: &wire::SealedMaterial,
     ) -> Result<SealedMaterial, Reason> {
         let binding = envelope::transport_binding(&self.route, reference, sequence);
-        let material = self.keys.open(sealed, &binding).map_err(|not_opened| match not_opened {
-            NotOpened::UnknownKey => Reason::TransportKey,
-            NotOpened::NotAuthentic => Reason::Material,
-        })?;
+        let material = self.keys.open(sealed, &binding).map_err(not_opened)?;
         let state = self.site.local.state();
         self.site.keeper.seal(&state, &envelope::material_binding(reference), &material).map_err(|error| {
             tracing::warn!(from = %self.route.from, key_id = %reference.key_id, %error, "key material not taken");
-            match error {
-                KeeperError::Sealed => Reason::Sealed,
-                KeeperError::Missing | KeeperError::Refused(_) => Reason::Material,
-            }
+            not_kept(&error)
+        })
+    }
+
+    /// As [`Self::reseal`], for a secret of an identity.
+    fn reseal_secret(
+        &mut self,
+        reference: &SecretReference,
+        sequence: u64,
+        sealed: &wire::SealedMaterial,
+    ) -> Result<SealedSecret, Reason> {
+        let binding = envelope::secret_transport(&self.route, reference, sequence);
+        let secret = self.keys.open_secret(sealed, &binding).map_err(not_opened)?;
+        let state = self.site.local.state();
+        self.site.keeper.seal_secret(&state, reference, &secret).map_err(|error| {
+            tracing::warn!(from = %self.route.from, %error, "the secret of an identity was not taken");
+            not_kept(&error)
         })
     }
 
@@ -293,6 +311,23 @@ impl<'a> ReceiverSession<'a> {
             Ok(sent) => sent.map_err(|_| Ended::Closed),
             Err(_) => Err(Ended::Silent),
         }
+    }
+}
+
+/// What the sender is told of material or a secret that does not open.
+#[allow(clippy::needless_pass_by_value)] // to be given to map_err
+fn not_opened(why: NotOpened) -> Reason {
+    match why {
+        NotOpened::UnknownKey => Reason::TransportKey,
+        NotOpened::NotAuthentic => Reason::Material,
+    }
+}
+
+/// What the sender is told of material or a secret that this Region cannot keep.
+fn not_kept(why: &KeeperError) -> Reason {
+    match why {
+        KeeperError::Sealed => Reason::Sealed,
+        KeeperError::Missing | KeeperError::Refused(_) => Reason::Material,
     }
 }
 

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use meridian_crypto::RegionVerifier;
 use meridian_crypto::random::random_bytes;
+use meridian_state::identities::messages::{IdentityMessage, SecretReference};
 use meridian_state::links::Message;
 use meridian_state::{Command, Op, OutboxRow, RegionState};
 use prost::Message as _;
@@ -234,6 +235,13 @@ impl<'a> SenderSession<'a> {
                 let is_here = state.material(reference.key_id, reference.material_id).is_some();
                 if is_here { Some(self.sealed_material(state, row.sequence, reference)?) } else { None }
             }
+            Message::Identity(message) => match message.as_ref() {
+                // The same holds for a secret that is gone.
+                IdentityMessage::Secret(reference) if reference.sealed_in(state).is_some() => {
+                    Some(self.sealed_secret(state, row.sequence, reference)?)
+                }
+                _ => None,
+            },
             _ => None,
         };
         envelope::signed_envelope(&self.site.identity.signer, &self.route, row, sealed)
@@ -257,6 +265,27 @@ impl<'a> SenderSession<'a> {
         let binding = envelope::transport_binding(&self.route, reference, sequence);
         let sealed = self.offered.public.seal(&binding, &material).map_err(|error| {
             tracing::warn!(to = %self.route.to, %error, "key material cannot be sealed");
+            LinkProblem::PeerProtocol("the transport key cannot be used")
+        })?;
+        Ok(wire::SealedMaterial::new(self.offered.id.clone(), sealed))
+    }
+
+    fn sealed_secret(
+        &self,
+        state: &RegionState,
+        sequence: u64,
+        reference: &SecretReference,
+    ) -> Result<wire::SealedMaterial, Ended> {
+        if !self.offered.is_usable(Instant::now()) {
+            return Err(LinkProblem::Refused(Reason::TransportKey).into()); // a new session has a new key
+        }
+        let secret = self.site.keeper.open_secret(state, reference).map_err(|error: KeeperError| {
+            tracing::warn!(place = ?reference.place(), %error, "the secret of an identity cannot be sent");
+            LinkProblem::CannotOpenMaterial
+        })?;
+        let binding = envelope::secret_transport(&self.route, reference, sequence);
+        let sealed = self.offered.public.seal_secret(&binding, &secret).map_err(|error| {
+            tracing::warn!(to = %self.route.to, %error, "the secret of an identity cannot be sealed");
             LinkProblem::PeerProtocol("the transport key cannot be used")
         })?;
         Ok(wire::SealedMaterial::new(self.offered.id.clone(), sealed))

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use meridian_crypto::labels::SignatureDomain;
 use meridian_crypto::random::random_bytes;
 use meridian_crypto::{
-    RandomError, RegionSigner, RegionVerifier, SecretBytes, SignatureRefused, TransportBinding, TransportKeyPair,
-    TransportPublicKey,
+    RandomError, RegionSigner, RegionVerifier, SecretBytes, SecretTransport, SignatureRefused, TransportBinding,
+    TransportKeyPair, TransportPublicKey,
 };
 
 use crate::envelope::{Route, transport_key_text};
@@ -114,10 +114,26 @@ impl TransportKeys {
         sealed: &wire::SealedMaterial,
         binding: &TransportBinding,
     ) -> Result<SecretBytes, NotOpened> {
+        let pair = self.used(sealed)?;
+        pair.open(&sealed.to_sealed_envelope(), binding).map_err(|_| NotOpened::NotAuthentic)
+    }
+
+    /// As [`TransportKeys::open`], for a secret of an identity.
+    pub(crate) fn open_secret(
+        &mut self,
+        sealed: &wire::SealedMaterial,
+        binding: &SecretTransport,
+    ) -> Result<SecretBytes, NotOpened> {
+        let pair = self.used(sealed)?;
+        pair.open_secret(&sealed.to_sealed_envelope(), binding).map_err(|_| NotOpened::NotAuthentic)
+    }
+
+    /// The key that was used, which is counted.
+    fn used(&mut self, sealed: &wire::SealedMaterial) -> Result<&TransportKeyPair, NotOpened> {
         let id = &sealed.transport_key_id[..];
         let key = self.keys.iter_mut().find(|key| key.id == id).ok_or(NotOpened::UnknownKey)?;
         key.opened = key.opened.saturating_add(1);
-        key.pair.open(&sealed.to_sealed_envelope(), binding).map_err(|_| NotOpened::NotAuthentic)
+        Ok(&key.pair)
     }
 
     fn add(&mut self, now: Instant) -> Result<(), RandomError> {

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use meridian_identity::Caller;
+use meridian_identity::query::{Answer as QueryMembers, Form, QueryError};
+use meridian_identity::{Caller, Service as IdentityService};
 use meridian_model::{Operation, Region, Request, ServiceError};
 use serde::Serialize;
 
@@ -25,6 +26,19 @@ pub trait Endpoint: Send + Sync + 'static {
     /// # Errors
     /// What the client is told.
     fn call(&self, context: CallContext, request: Request) -> BoxFuture<'_, Result<Vec<u8>, ServiceError>>;
+
+    /// Serves one authenticated request of the query protocol to IAM or STS, and gives what is told back.
+    ///
+    /// As with [`Endpoint::call`], whatever has begun to change is finished and recorded.
+    ///
+    /// # Errors
+    /// What the client is told.
+    fn query(
+        &self,
+        context: CallContext,
+        service: IdentityService,
+        form: Form,
+    ) -> BoxFuture<'_, Result<QueryMembers, QueryError>>;
 
     /// Records that an authenticated request was refused because it could not be understood.
     ///

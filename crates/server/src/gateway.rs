@@ -15,6 +15,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use meridian_audit::{Metrics, ids, metrics};
+use meridian_identity::sigv4::is_presigned;
 use meridian_identity::{Accepted, Caller, CredentialStore, Service, SignatureError, Verified, Verifier};
 use meridian_model::{Clock, ErrorCode, Operation, Region, Request as ApiRequest, ServiceError};
 use tokio::sync::Semaphore;
@@ -35,6 +36,10 @@ pub struct Gateway {
     /// `regions[i]` is the Region of `endpoints[i]`.
     regions: Vec<Region>,
     endpoints: Vec<Arc<dyn Endpoint>>,
+    /// The Regions that requests to IAM may be signed for: IAM belongs to none.
+    regions_of_iam: Vec<Region>,
+    /// Which of the endpoints serves IAM.
+    home: usize,
     verifier: SharedVerifier,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -60,23 +65,28 @@ pub(crate) struct Handled<'a> {
 }
 
 impl Gateway {
-    /// A gateway to `endpoints`, of which each has a Region of its own. `clock` judges the age of signatures and is the
-    /// system's clock even where Regions live by a virtual one.
+    /// A gateway to `endpoints`, of which each has a Region of its own. IAM is served by the one of `home`, the Region where
+    /// identities are changed, or by the first one if that is not among them. `clock` judges the age of signatures and is
+    /// the system's clock even where Regions live by a virtual one.
     ///
     /// # Panics
     /// Without any endpoint.
     #[must_use]
     pub fn new(
         endpoints: Vec<Arc<dyn Endpoint>>,
+        home: &Region,
         verifier: SharedVerifier,
         clock: Arc<dyn Clock>,
         metrics: Metrics,
         limits: Limits,
     ) -> Self {
         assert!(!endpoints.is_empty(), "a gateway leads somewhere");
-        let regions = endpoints.iter().map(|endpoint| endpoint.region().clone()).collect();
+        let regions: Vec<Region> = endpoints.iter().map(|endpoint| endpoint.region().clone()).collect();
+        let signed_for = SIGNING_REGIONS_OF_IAM.map(|region| region.parse().expect("a Region of AWS"));
+        let regions_of_iam = regions.iter().cloned().chain([home.clone()]).chain(signed_for).collect();
+        let home = regions.iter().position(|region| region == home).unwrap_or(0);
         let large_bodies = Semaphore::new(limits.large_bodies_max);
-        Self { regions, endpoints, verifier, clock, metrics, limits, large_bodies }
+        Self { regions, endpoints, regions_of_iam, home, verifier, clock, metrics, limits, large_bodies }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -93,7 +103,8 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let is_read = matches!(parts.method, Method::GET | Method::HEAD);
         let path = parts.uri.path();
-        if path == "/" && parts.method == Method::POST {
+        let is_call = parts.method == Method::POST || parts.method == Method::GET && parts.uri.query().is_some();
+        if path == "/" && is_call {
             return self.answer_api(connection, &parts, body).await;
         }
         body::pass_over(body, &self.limits).await;
@@ -162,9 +173,10 @@ impl From<Unauthenticated> for ServiceError {
 
 impl<'a> Call<'a> {
     async fn handle(self, body: Incoming) -> Handled<'a> {
-        let headers = &self.parts.headers;
+        let Parts { method, uri, headers, .. } = self.parts;
         let is_form = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(FORM));
-        if is_form && !headers.contains_key(TARGET) {
+        let names_action = || uri.query().is_some_and(|query| query.split('&').any(|part| part.starts_with("Action=")));
+        if !headers.contains_key(TARGET) && (is_form || method == Method::GET || names_action()) {
             query::handle(self, body).await
         } else {
             self.handle_json(body).await
@@ -220,23 +232,35 @@ impl<'a> Call<'a> {
         body: Incoming,
         services: &[Service],
     ) -> Result<(Body<'a>, Verified), Unauthenticated> {
-        let Gateway { limits, large_bodies, clock, verifier, regions, .. } = self.gateway;
-        if !self.parts.headers.contains_key(AUTHORIZATION) {
+        let Gateway { limits, large_bodies, clock, verifier, regions, regions_of_iam, .. } = self.gateway;
+        let accepted = Accepted { regions, regions_of_iam, home_of_iam: self.home().0, services };
+        if !self.parts.headers.contains_key(AUTHORIZATION) && !is_presigned(self.parts) {
             body::pass_over(body, limits).await; // worth no memory
             return Err(Unauthenticated::Signature(SignatureError::MissingAuthenticationToken));
         }
         let read = body::read(body, limits, large_bodies).await;
         let body = read.map_err(|error| Unauthenticated::Body(self.body_error(error)))?;
-        let verified = verifier.verify(self.parts, &body.bytes, clock.now(), Accepted { regions, services });
+        let verified = verifier.verify(self.parts, &body.bytes, clock.now(), accepted);
         verified.map(|verified| (body, verified)).map_err(Unauthenticated::Signature)
     }
 
-    pub(crate) fn headers(self) -> &'a HeaderMap {
-        &self.parts.headers
+    pub(crate) fn parts(self) -> &'a Parts {
+        self.parts
+    }
+
+    /// The endpoint of a Region that the verifier has accepted.
+    pub(crate) fn endpoint(self, region: &Region) -> (&'a Region, &'a dyn Endpoint) {
+        self.gateway.endpoint(region)
+    }
+
+    /// The endpoint that serves IAM.
+    pub(crate) fn home(self) -> (&'a Region, &'a dyn Endpoint) {
+        let Gateway { regions, endpoints, home, .. } = self.gateway;
+        (&regions[*home], &*endpoints[*home])
     }
 
     /// What the operation may know about the request.
-    fn context(self, caller: Arc<Caller>) -> CallContext {
+    pub(crate) fn context(self, caller: Arc<Caller>) -> CallContext {
         let headers = &self.parts.headers;
         let authority = || self.parts.uri.authority().map(|authority| authority.as_str().to_owned());
         CallContext {
@@ -281,7 +305,8 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
+/// What AWS SDKs sign requests to IAM for, in each partition.
+const SIGNING_REGIONS_OF_IAM: [&str; 3] = ["us-east-1", "cn-north-1", "us-gov-west-1"];
 /// The label of requests that name no operation; what they did name is the caller's word and no label.
 const UNKNOWN_OPERATION: &str = "Unknown";
-const NOT_FOUND_TEXT: &str =
-    "Nothing is served here. The API is POST /; besides there are GET /healthz, /readyz and /metrics.\n";
+const NOT_FOUND_TEXT: &str = "Nothing is served here. The API is POST / (STS and IAM: GET /?Action=... as well); besides there are GET /healthz, /readyz and /metrics.\n";

@@ -10,6 +10,7 @@ use meridian_state::command::AliasTarget;
 use meridian_state::{AliasRecord, Op};
 
 use crate::access::{Access, Forms};
+use crate::conditions::Subject;
 use crate::keys::validation;
 use crate::pages;
 use crate::writes::Plan;
@@ -17,14 +18,16 @@ use crate::writes::Plan;
 /// `CreateAlias`
 pub(crate) fn create(access: &mut Access<'_>, request: &CreateAliasRequest) -> Result<Plan, ServiceError> {
     let name = alias_name(&request.alias_name)?;
+    access.allow_on_alias::<action::CreateAlias>(&name)?;
     let (key, _) = access.key::<action::CreateAlias>(&request.target_key_id, Forms::Key)?;
     let target = AliasTarget { account: access.account(), name, target: key.key_id };
     Ok(Plan::new(Op::CreateAlias(target), |_, _| CreateAliasResponse {}))
 }
 
-/// `UpdateAlias`: needs permission on the key that the alias names now and on the one that it shall name.
+/// `UpdateAlias`: needs permission on the alias, on the key that the alias names now and on the one that it shall name.
 pub(crate) fn update(access: &mut Access<'_>, request: &UpdateAliasRequest) -> Result<Plan, ServiceError> {
     let name = alias_name(&request.alias_name)?;
+    access.allow_on_alias::<action::UpdateAlias>(&name)?;
     allow_current_target::<action::UpdateAlias>(access, &name)?;
     let (key, _) = access.key::<action::UpdateAlias>(&request.target_key_id, Forms::Key)?;
     let target = AliasTarget { account: access.account(), name, target: key.key_id };
@@ -34,6 +37,7 @@ pub(crate) fn update(access: &mut Access<'_>, request: &UpdateAliasRequest) -> R
 /// `DeleteAlias`
 pub(crate) fn delete(access: &mut Access<'_>, request: &DeleteAliasRequest) -> Result<Plan, ServiceError> {
     let name = alias_name(&request.alias_name)?;
+    access.allow_on_alias::<action::DeleteAlias>(&name)?;
     allow_current_target::<action::DeleteAlias>(access, &name)?;
     Ok(Plan::new(Op::DeleteAlias { account: access.account(), name }, |_, _| DeleteAliasResponse {}))
 }
@@ -55,10 +59,9 @@ pub(crate) fn list(access: &mut Access<'_>, request: &ListAliasesRequest) -> Res
     let after: Option<AliasName> = pages::after(request.marker.as_deref())?;
     let limit = pages::limit(request.limit, 50, 100);
     let last = |alias: &&std::sync::Arc<AliasRecord>| alias.name.to_string();
-    let key = match &request.key_id {
-        Some(identifier) => Some(access.key::<action::ListAliases>(identifier, Forms::Key)?.0),
-        None => None,
-    };
+    access.allow_in_account::<action::ListAliases>(Subject::Other)?;
+    let find = |identifier: &String| access.find_own(identifier);
+    let key = request.key_id.as_ref().map(find).transpose()?;
     let page = match &key {
         Some(key) => {
             let of_key = access.state.aliases_of(key.key_id);

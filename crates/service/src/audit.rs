@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use meridian_audit::record::{EVENT_SOURCE_KMS, RESOURCE_KEY};
 use meridian_audit::{
-    AuditRecord, EventType, IdentityType, JsonText, Resource, SourceAddress, TlsDetails, UserIdentity, ids,
-    response_elements,
+    AuditRecord, EventType, IdentityType, JsonText, Resource, SessionContext, SessionIssuer, SourceAddress, TlsDetails,
+    UserIdentity, ids, response_elements,
 };
-use meridian_identity::{Caller, CallerKind};
+use meridian_identity::{Caller, CallerKind, Session};
 use meridian_model::{AccountId, ErrorCode, KeyArn, Operation, Response, ServiceError};
 use uuid::Uuid;
 
 use crate::call::Service;
-use crate::primary_region::RequestOrigin;
+use crate::origin::{Origin, RequestOrigin, VpcEndpoint};
 
 /// What the front door knows about a request besides its content.
 #[derive(Clone, Debug)]
@@ -28,15 +29,29 @@ pub struct CallContext {
     pub user_agent: Option<String>,
     /// How the connection is protected; `None` on plain TCP.
     pub tls: Option<TlsContext>,
+    /// The private way that the request came.
+    pub endpoint: Option<VpcEndpoint>,
 }
 
 impl CallContext {
-    /// What a record in another Region says of the request.
+    /// Where the request came from, as decisions see it.
+    pub(crate) fn view(&self) -> Origin<'_> {
+        Origin {
+            source_ip: self.source_ip,
+            user_agent: self.user_agent.as_deref(),
+            is_secure: self.tls.is_some(),
+            endpoint: self.endpoint.as_ref(),
+        }
+    }
+
+    /// The same, for the leader and for other Regions.
     pub(crate) fn origin(&self) -> RequestOrigin {
         RequestOrigin {
             request_id: self.request_id.clone(),
             source_ip: self.source_ip,
             user_agent: self.user_agent.clone(),
+            is_secure: self.tls.is_some(),
+            endpoint: self.endpoint.clone(),
         }
     }
 }
@@ -94,11 +109,12 @@ impl Service {
         let record = AuditRecord {
             identity: &identity,
             event_time: self.now(),
+            event_source: EVENT_SOURCE_KMS,
             event_name: operation.name(),
             region: state.region(),
             source_address: SourceAddress::Ip(context.source_ip),
             user_agent: context.user_agent.as_deref(),
-            error: outcome.err(),
+            error: outcome.err().map(Into::into),
             request_parameters: told.parameters,
             response_elements: elements.as_ref(),
             additional_event_data: told.additional,
@@ -110,6 +126,7 @@ impl Service {
             recipient_account: context.caller.account,
             service_event_details: None,
             tls: context.tls.as_ref().map(tls_details),
+            vpc_endpoint_id: context.endpoint.as_ref().map(VpcEndpoint::id),
         };
         self.write_record(&record).await?;
         if outcome.is_ok() {
@@ -131,10 +148,15 @@ impl Service {
 }
 
 pub(crate) fn identity(caller: &Caller) -> UserIdentity<'_> {
+    let invoked_by = caller.service_call.as_ref().map(|call| call.service.as_str());
     let (kind, user_name) = match &caller.kind {
         CallerKind::Root => (IdentityType::Root, None),
         CallerKind::IamUser { user_name } => (IdentityType::IamUser, Some(user_name.as_str())),
         CallerKind::AssumedRole { .. } => (IdentityType::AssumedRole, None),
+        CallerKind::FederatedUser { .. } => (IdentityType::FederatedUser, None),
+        CallerKind::Service { .. } => {
+            return UserIdentity { kind: Some(IdentityType::AwsService), invoked_by, ..UserIdentity::default() };
+        }
     };
     UserIdentity {
         kind: Some(kind),
@@ -143,9 +165,22 @@ pub(crate) fn identity(caller: &Caller) -> UserIdentity<'_> {
         account: Some(caller.account),
         access_key_id: Some(&caller.access_key_id),
         user_name,
-        session: None,
-        invoked_by: None,
+        session: caller.session.as_ref().map(|session| session_context(caller, session)),
+        invoked_by,
     }
+}
+
+fn session_context<'a>(caller: &'a Caller, session: &Session) -> SessionContext<'a> {
+    let issuer = match &caller.kind {
+        CallerKind::AssumedRole { role_arn, .. } => Some(SessionIssuer {
+            principal_id: caller.entity_id().unwrap_or_default(),
+            arn: role_arn,
+            account: caller.account,
+            role_name: role_arn.rsplit('/').next().unwrap_or_default(),
+        }),
+        _ => None,
+    };
+    SessionContext { mfa_authenticated: session.mfa_at.is_some(), creation_date: session.issued_at, issuer }
 }
 
 /// The accounts other than the caller's that own `keys`, each once; two keys at most are involved.
@@ -156,10 +191,10 @@ fn other_accounts(caller: AccountId, keys: &[KeyArn]) -> impl Iterator<Item = Ac
 }
 
 pub(crate) fn resource(key: &KeyArn) -> Resource<'static> {
-    Resource { account: key.account, arn: Cow::Owned(key.to_string()) }
+    Resource { account: key.account, kind: RESOURCE_KEY, arn: Cow::Owned(key.to_string()) }
 }
 
-fn tls_details(tls: &TlsContext) -> TlsDetails<'_> {
+pub(crate) fn tls_details(tls: &TlsContext) -> TlsDetails<'_> {
     TlsDetails {
         version: &tls.version,
         cipher_suite: &tls.cipher_suite,

@@ -7,21 +7,25 @@ use std::time::Duration;
 use meridian_audit::Trail;
 use meridian_consensus::Group;
 use meridian_crypto::{AttestationRoots, AttestedRecipient};
-use meridian_model::{Clock, ErrorCode, KeyArn, Request, Response, ServiceError, Timestamp};
+use meridian_model::{Clock, ErrorCode, Request, Response, ServiceError, Timestamp};
 use meridian_replication::Replicator;
 use meridian_state::RegionState;
+use meridian_state::identities::ClusterRegions;
 use tokio::time::Instant;
 
-use crate::access::Access;
+use crate::access::{Access, Asked};
 use crate::audit::{CallContext, Told};
+use crate::credentials::CredentialCache;
+use crate::grant_tokens::NamedGrants;
+use crate::identities::FirstAdministrator;
 use crate::key_ring::KeyRing;
-use crate::request_facts::RequestFacts;
 use crate::route::Route;
+use crate::trace::Trace;
 use crate::usage::NotedUses;
 use crate::work::Work;
 use crate::workshop::Workshop;
 use crate::writes::unsupported;
-use crate::{cryptography, data_key_pairs, grants, macs, shared_secrets, signatures};
+use crate::{cryptography, data_key_pairs, grants, key_stores, macs, shared_secrets, signatures};
 
 /// What a node does with cryptography when it has not heard of its leader for too long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -44,6 +48,8 @@ pub struct ServiceConfig {
     pub on_stale: OnStale,
     /// Whose word is taken for attested recipients; without any, there are none.
     pub attestation_roots: Arc<AttestationRoots>,
+    /// The user that is made as long as its account has none; where identities have their home, and nowhere else.
+    pub first_administrator: Option<FirstAdministrator>,
 }
 
 /// How long a read or a stale node waits for the leader.
@@ -55,6 +61,7 @@ pub struct Service(Arc<Inner>);
 
 struct Inner {
     config: ServiceConfig,
+    cluster_regions: ClusterRegions,
     group: Group,
     ring: Option<Arc<KeyRing>>,
     clock: Arc<dyn Clock>,
@@ -62,6 +69,7 @@ struct Inner {
     workshop: Arc<Workshop>,
     replicator: OnceLock<Replicator>,
     noted_uses: NotedUses,
+    credentials: CredentialCache,
 }
 
 impl fmt::Debug for Service {
@@ -93,10 +101,12 @@ impl Readiness {
 }
 
 impl Service {
-    /// The service of a node. Without a key ring the node is sealed and refuses everything.
+    /// The service of a node. Without a key ring the node is sealed and refuses everything. `cluster_regions` is what the
+    /// configuration says; the leader proposes it.
     #[must_use]
     pub fn new(
         config: ServiceConfig,
+        cluster_regions: ClusterRegions,
         group: Group,
         ring: Option<Arc<KeyRing>>,
         clock: Arc<dyn Clock>,
@@ -105,6 +115,7 @@ impl Service {
     ) -> Self {
         Self(Arc::new(Inner {
             config,
+            cluster_regions,
             group,
             ring,
             clock,
@@ -112,6 +123,7 @@ impl Service {
             workshop,
             replicator: OnceLock::new(),
             noted_uses: NotedUses::new(),
+            credentials: CredentialCache::new(),
         }))
     }
 
@@ -143,12 +155,15 @@ impl Service {
         let operation = request.operation();
         let parameters = meridian_audit::request_parameters(&request);
         let additional = grants::additional_event_data(&request);
-        let mut involved = Vec::new();
-        let result = self.execute(context, request, &mut involved).await;
+        let mut trace = Trace::default();
+        let result = self.execute(context, &request, &mut trace).await;
         let told = Told { parameters: parameters.as_ref(), additional: additional.as_ref() };
-        let event_id = self.record(context, operation, told, result.as_ref(), &involved).await?;
+        if trace.is_unrecorded {
+            return result;
+        }
+        let event_id = self.record(context, operation, told, result.as_ref(), &trace.keys).await?;
         if result.is_ok() {
-            self.note_use(context, operation, &involved, event_id);
+            self.note_use(context, operation, &trace.keys, event_id);
         }
         result
     }
@@ -156,15 +171,21 @@ impl Service {
     async fn execute(
         &self,
         context: &CallContext,
-        request: Request,
-        involved: &mut Vec<KeyArn>,
+        request: &Request,
+        trace: &mut Trace,
     ) -> Result<Response, ServiceError> {
         self.ring()?; // a sealed node does nothing at all
         match Route::of(request.operation()) {
-            Route::Cryptography => self.use_key(context, &request, involved).await,
-            Route::Read => self.read(context, &request, involved).await,
-            Route::Change => self.write(&context.caller, &context.origin(), request, involved).await,
-            Route::Unsupported => Err(unsupported(&request)),
+            Route::Cryptography => self.use_key(context, request, trace).await,
+            Route::Read => self.read(context, request, trace).await,
+            Route::Change => self.write(&context.caller, &context.origin(), request, trace).await,
+            Route::Unsupported => {
+                let asked = self.asked(context, request);
+                let mut access = Access::open(self.fresh_state().await?, asked, NamedGrants::default())?;
+                let answer = key_stores::answer(&mut access, request);
+                *trace = access.trace;
+                answer
+            }
         }
     }
 
@@ -176,12 +197,12 @@ impl Service {
         &self,
         context: &CallContext,
         request: &Request,
-        involved: &mut Vec<KeyArn>,
+        trace: &mut Trace,
     ) -> Result<Response, ServiceError> {
         let recipient = self.recipient_of(request).await?;
         let state = self.fresh_state().await?;
         let (response, lacks_version) =
-            self.use_key_in(Arc::clone(&state), context, request, recipient.clone(), involved).await;
+            self.use_key_in(Arc::clone(&state), context, request, recipient.clone(), trace).await;
         match &response {
             Err(refusal) if lacks_version || depends_on_state(refusal) => {}
             _ => return response,
@@ -190,7 +211,7 @@ impl Service {
         let is_current = self.0.group.read_barrier(read_deadline()).await.is_ok();
         let newest = self.state();
         if is_current && !Arc::ptr_eq(&state, &newest) {
-            return self.use_key_in(newest, context, request, recipient, involved).await.0;
+            return self.use_key_in(newest, context, request, recipient, trace).await.0;
         }
         response
     }
@@ -202,20 +223,26 @@ impl Service {
         context: &CallContext,
         request: &Request,
         recipient: Option<Arc<AttestedRecipient>>,
-        involved: &mut Vec<KeyArn>,
+        trace: &mut Trace,
     ) -> (Result<Response, ServiceError>, bool) {
-        let facts = self.ring().and_then(|ring| RequestFacts::of(ring.grant_tokens(), request));
-        let mut access = match facts {
-            Ok(facts) => Access::new(state, &context.caller, facts).answering(recipient),
+        let named = self.ring().and_then(|ring| NamedGrants::of(ring.grant_tokens(), request));
+        let opened = named.and_then(|named| Access::open(state, self.asked(context, request), named));
+        let mut access = match opened {
+            Ok(access) => access.answering(recipient),
             Err(error) => return (Err(error), false),
         };
         let work = self.permit_use(&mut access, request);
-        *involved = access.involved;
+        *trace = access.trace;
         let response = match work {
             Ok(work) => work.finish(self.workshop()).await,
             Err(refusal) => Err(refusal),
         };
         (response, access.lacks_version)
+    }
+
+    /// What a request is, as decisions see it.
+    pub(crate) fn asked<'a>(&self, context: &'a CallContext, request: &'a Request) -> Asked<'a> {
+        Asked { caller: &context.caller, origin: context.view(), request, now: self.now() }
     }
 
     fn permit_use(&self, access: &mut Access<'_>, request: &Request) -> Result<Work, ServiceError> {
@@ -294,8 +321,26 @@ impl Service {
         &self.0.noted_uses
     }
 
+    pub(crate) fn credentials(&self) -> &CredentialCache {
+        &self.0.credentials
+    }
+
+    pub(crate) fn cluster_regions(&self) -> &ClusterRegions {
+        &self.0.cluster_regions
+    }
+
+    /// The index of the newest command that this node has applied.
+    #[must_use]
+    pub fn applied_index(&self) -> u64 {
+        *self.0.group.applied().borrow()
+    }
+
     pub(crate) fn trail(&self) -> &Trail {
         &self.0.trail
+    }
+
+    pub(crate) fn first_administrator(&self) -> Option<&FirstAdministrator> {
+        self.0.config.first_administrator.as_ref()
     }
 
     pub(crate) fn attestation_roots(&self) -> &Arc<AttestationRoots> {

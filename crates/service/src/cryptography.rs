@@ -22,6 +22,7 @@ use meridian_state::KeyRecord;
 use meridian_state::key_states::Requirement;
 
 use crate::access::{Access, Forms};
+use crate::conditions::Subject;
 use crate::key_ring::{KeyRing, log_internal};
 use crate::key_use::KeyInUse;
 use crate::keys::validation;
@@ -159,7 +160,10 @@ pub(crate) fn generate_data_key_without_plaintext(
 }
 
 /// `GenerateRandom`
-pub(crate) fn generate_random(access: &Access<'_>, request: &GenerateRandomRequest) -> Result<Response, ServiceError> {
+pub(crate) fn generate_random(
+    access: &mut Access<'_>,
+    request: &GenerateRandomRequest,
+) -> Result<Response, ServiceError> {
     if request.custom_key_store_id.is_some() {
         let message = "GenerateRandom does not support custom key stores yet.";
         return Err(ServiceError::new(ErrorCode::UnsupportedOperation, message));
@@ -167,6 +171,7 @@ pub(crate) fn generate_random(access: &Access<'_>, request: &GenerateRandomReque
     let len = request.number_of_bytes.ok_or_else(|| {
         validation("1 validation error detected: Value null at 'numberOfBytes' failed to satisfy constraint: Member must not be null")
     })?;
+    access.allow_in_account::<action::GenerateRandom>(Subject::Other)?;
     let bytes = SecretBytes::random(len as usize).map_err(log_internal("generating random bytes"))?;
     let told = Told::to(access.recipient.as_deref(), &bytes)?;
     Ok(GenerateRandomResponse { plaintext: told.plaintext, ciphertext_for_recipient: told.sealed }.into())

@@ -6,13 +6,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use meridian_consensus::{ForwardError, ForwardHandler, NodeName};
 use meridian_identity::Caller;
-use meridian_model::{ErrorCode, KeyArn, Operation, Request, Response, ServiceError};
+use meridian_identity::query::Form;
+use meridian_model::{ErrorCode, Operation, Request, Response, ServiceError};
 use meridian_state::UsageRecord;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::call::Service;
-use crate::primary_region::RequestOrigin;
+use crate::origin::RequestOrigin;
+use crate::trace::Trace;
 use crate::writes::{Verdict, outcome_unknown};
 
 /// How long a change waits for a leader before it is refused.
@@ -25,6 +27,26 @@ pub(crate) struct ForwardedCall {
     pub(crate) origin: RequestOrigin,
     pub(crate) operation: String,
     pub(crate) body: Vec<u8>,
+}
+
+/// What a node sends to its leader.
+#[derive(Debug, Serialize, Deserialize)]
+enum Forwarded {
+    /// A change of keys.
+    Call(ForwardedCall),
+    /// A change of identities, as IAM was asked for it.
+    Identities { caller: Caller, origin: RequestOrigin, form: Form },
+    /// Uses of keys.
+    Uses(Vec<UsageRecord>),
+}
+
+/// A change that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'a> {
+    /// Of keys.
+    Keys(&'a Request),
+    /// Of identities.
+    Identities(&'a Form),
 }
 
 /// The leader's side of forwarding; given to the node's peer server.
@@ -42,81 +64,87 @@ impl Forwarding {
 #[async_trait]
 impl ForwardHandler for Forwarding {
     async fn handle(&self, _from: &NodeName, payload: Bytes) -> Bytes {
-        let verdict = match payload.strip_prefix(USAGE_MARK.as_slice()) {
-            Some(uses) => self.take_in_usage(uses).await,
-            None => match decode(&payload) {
-                Ok((caller, origin, request)) => self.0.write_here(&caller, &origin, request).await,
-                Err(error) => Verdict::Refused(error, Vec::new()),
+        let verdict = match postcard::from_bytes(&payload) {
+            Ok(Forwarded::Call(call)) => match call.decode() {
+                Ok((caller, origin, request)) => self.0.write_here(&caller, &origin, &request).await,
+                Err(error) => Verdict::Refused(error, Trace::default()),
             },
+            Ok(Forwarded::Identities { caller, origin, form }) => {
+                self.0.change_identities_here(&caller, &origin, &form).await
+            }
+            Ok(Forwarded::Uses(_)) if !self.0.is_leader() => Verdict::NotLeader,
+            Ok(Forwarded::Uses(uses)) => self.0.record_usage(uses).await,
+            Err(error) => Verdict::Refused(unreadable(&error), Trace::default()),
         };
         let bytes = postcard::to_stdvec(&verdict).expect("verdicts hold nothing that postcard cannot encode");
         Bytes::from(bytes)
     }
 }
 
-impl Forwarding {
-    async fn take_in_usage(&self, uses: &[u8]) -> Verdict {
-        if !self.0.is_leader() {
-            return Verdict::NotLeader;
-        }
-        match postcard::from_bytes(uses) {
-            Ok(uses) => self.0.record_usage(uses).await,
-            Err(error) => Verdict::Refused(unreadable(&error), Vec::new()),
-        }
-    }
-}
-
-/// Begins a payload that holds uses of keys instead of a [`ForwardedCall`]. No call begins so: these would be an account
-/// number that does not end.
-const USAGE_MARK: [u8; 10] = [0xFF; 10];
-
 fn unreadable(error: &postcard::Error) -> ServiceError {
     tracing::error!(%error, "a forwarded change cannot be read; do all nodes run the same version?");
     ServiceError::internal()
 }
 
-fn decode(payload: &[u8]) -> Result<(Caller, RequestOrigin, Request), ServiceError> {
-    let call: ForwardedCall = postcard::from_bytes(payload).map_err(|error| unreadable(&error))?;
-    let target = format!("TrentService.{}", call.operation);
-    let operation = Operation::from_target(&target)
-        .ok_or_else(|| ServiceError::new(ErrorCode::UnknownOperation, "The leader does not know this operation."))?;
-    Ok((call.caller, call.origin, Request::decode(operation, &call.body)?))
+impl ForwardedCall {
+    pub(crate) fn new(caller: &Caller, origin: &RequestOrigin, request: &Request) -> Self {
+        Self {
+            caller: caller.clone(),
+            origin: origin.clone(),
+            operation: request.operation().name().to_owned(),
+            body: request.to_json(),
+        }
+    }
+
+    /// Who asks for what, and whence.
+    pub(crate) fn decode(self) -> Result<(Caller, RequestOrigin, Request), ServiceError> {
+        let operation = Operation::from_name(&self.operation).ok_or_else(|| {
+            ServiceError::new(ErrorCode::UnknownOperation, "The leader does not know this operation.")
+        })?;
+        let request = Request::decode(operation, &self.body)?;
+        Ok((self.caller, self.origin, request))
+    }
 }
 
 impl Service {
-    /// Makes a change, wherever the leader is; returns once it is visible on this node.
+    /// Makes a change of keys, wherever the leader is; returns once it is visible on this node.
     pub(crate) async fn write(
         &self,
         caller: &Caller,
         origin: &RequestOrigin,
-        request: Request,
-        involved: &mut Vec<KeyArn>,
+        request: &Request,
+        trace: &mut Trace,
     ) -> Result<Response, ServiceError> {
-        let operation = request.operation();
-        let body = request.to_json();
+        let body = self.change(caller, origin, Wanted::Keys(request), trace).await?;
+        Response::decode(request.operation(), &body)
+    }
+
+    /// Makes a change, wherever the leader is; gives the leader's answer once the change is visible on this node.
+    pub(crate) async fn change(
+        &self,
+        caller: &Caller,
+        origin: &RequestOrigin,
+        wanted: Wanted<'_>,
+        trace: &mut Trace,
+    ) -> Result<Vec<u8>, ServiceError> {
         let deadline = Instant::now() + LEADER_DEADLINE;
-        let mut request = Some(request);
         loop {
             let mut leadership = self.group().leadership();
             let leader = *leadership.borrow_and_update();
-            let verdict = if leader.am_leader {
-                let request = match request.take() {
-                    Some(request) => request,
-                    None => Request::decode(operation, &body)?,
-                };
-                self.write_here(caller, origin, request).await
-            } else {
-                self.forward(caller, origin, operation, &body).await?
+            let verdict = match wanted {
+                Wanted::Keys(request) if leader.am_leader => self.write_here(caller, origin, request).await,
+                Wanted::Identities(form) if leader.am_leader => self.change_identities_here(caller, origin, form).await,
+                wanted => self.forward(caller, origin, wanted).await?,
             };
             match verdict {
                 Verdict::Done(written) => {
-                    *involved = written.involved;
+                    *trace = written.trace;
                     let visible = self.group().wait_applied(written.log_index, deadline).await;
                     visible.map_err(|_| outcome_unknown())?;
-                    return Response::decode(operation, &written.body);
+                    return Ok(written.body);
                 }
-                Verdict::Refused(error, keys) => {
-                    *involved = keys;
+                Verdict::Refused(error, refused) => {
+                    *trace = refused;
                     return Err(error);
                 }
                 // Nothing was changed: try again as soon as the leadership has moved.
@@ -129,25 +157,24 @@ impl Service {
         &self,
         caller: &Caller,
         origin: &RequestOrigin,
-        operation: Operation,
-        body: &[u8],
+        wanted: Wanted<'_>,
     ) -> Result<Verdict, ServiceError> {
-        let call = ForwardedCall {
-            caller: caller.clone(),
-            origin: origin.clone(),
-            operation: operation.name().to_owned(),
-            body: body.to_vec(),
-        };
-        self.send_to_leader(postcard::to_stdvec(&call).expect("calls hold nothing that postcard cannot encode")).await
+        self.send_to_leader(&match wanted {
+            Wanted::Keys(request) => Forwarded::Call(ForwardedCall::new(caller, origin, request)),
+            Wanted::Identities(form) => {
+                Forwarded::Identities { caller: caller.clone(), origin: origin.clone(), form: form.clone() }
+            }
+        })
+        .await
     }
 
     /// Brings uses of keys to the leader.
     pub(crate) async fn forward_usage(&self, uses: &[UsageRecord]) -> Result<Verdict, ServiceError> {
-        let payload = postcard::to_extend(uses, USAGE_MARK.to_vec());
-        self.send_to_leader(payload.expect("uses hold nothing that postcard cannot encode")).await
+        self.send_to_leader(&Forwarded::Uses(uses.to_vec())).await
     }
 
-    async fn send_to_leader(&self, payload: Vec<u8>) -> Result<Verdict, ServiceError> {
+    async fn send_to_leader(&self, forwarded: &Forwarded) -> Result<Verdict, ServiceError> {
+        let payload = postcard::to_stdvec(forwarded).expect("this holds nothing that postcard cannot encode");
         match self.group().forward(payload.into()).await {
             Ok(answer) => postcard::from_bytes(&answer).map_err(|error| {
                 tracing::error!(%error, "the leader's verdict cannot be read; do all nodes run the same version?");

@@ -14,19 +14,18 @@ use meridian_model::shapes::{
     RevokeGrantRequest, RevokeGrantResponse,
 };
 use meridian_model::{ErrorCode, GrantId, KeyId, Partition, Request, Response, ServiceError};
-use meridian_policy::{
-    Constraints, ContextConstraint, GrantTerms, Party, PrincipalArn, action, authorize_listing_of_retirable,
-    grant_creation,
-};
+use meridian_policy::{Constraints, ContextConstraint, GrantTerms, Party, PrincipalArn, action, grant_creation};
 use meridian_state::command::CreateGrant;
 use meridian_state::key_states::Requirement;
 use meridian_state::{Done, GrantRecord, KeyRecord, Op, RegionState, grants};
 
 use crate::access::{Access, Forms};
+use crate::conditions::Subject;
+use crate::grant_tokens::{encode_token, open_token, parse_token_unverified};
 use crate::key_ring::{KeyRing, log_internal};
 use crate::keys::validation;
 use crate::pages;
-use crate::request_facts::{encode_token, open_token, parse_token_unverified};
+
 use crate::work::check_dry_run;
 use crate::writes::Plan;
 
@@ -38,10 +37,10 @@ const PAGE_MAX: u32 = 100;
 pub(crate) fn create(
     access: &mut Access<'_>,
     ring: &KeyRing,
-    request: CreateGrantRequest,
+    request: &CreateGrantRequest,
 ) -> Result<Plan, ServiceError> {
     let is_dry_run = request.dry_run;
-    let terms = terms(access.state.partition(), &request)?;
+    let terms = terms(access.state.partition(), request)?;
     grant_creation::check_terms(&terms)?;
     let key = access.find(&request.key_id, Forms::Key)?;
     let allowed = access.allow_grant_creation(&key, &terms)?;
@@ -54,7 +53,7 @@ pub(crate) fn create(
     let op = Op::CreateGrant(CreateGrant {
         key_id: key.key_id,
         grant_id: random::grant_id().map_err(log_internal("drawing a grant ID"))?,
-        name: request.name,
+        name: request.name.clone(),
         issuing_account: access.account(),
         terms,
     });
@@ -152,7 +151,7 @@ pub(crate) fn list(access: &mut Access<'_>, request: &ListGrantsRequest) -> Resu
 /// `ListRetirableGrants`: on keys of whichever account, for a retiring principal of the caller's own. A service belongs to
 /// no account; of its grants, those that the caller's account created or owns the keys of are listed.
 pub(crate) fn list_retirable(
-    access: &Access<'_>,
+    access: &mut Access<'_>,
     request: &ListRetirableGrantsRequest,
 ) -> Result<Response, ServiceError> {
     let after: Option<Position> = pages::after(request.marker.as_deref())?;
@@ -160,7 +159,9 @@ pub(crate) fn list_retirable(
     let name = at_most_one("Retiring", principal, service)?.ok_or_else(|| missing("retiringPrincipal"))?;
     if principal.is_some() {
         let arn = parse_principal(access.state.partition(), name)?;
-        authorize_listing_of_retirable(&access.principal(), &arn)?;
+        access.allow_listing_of_retirable(&arn)?;
+    } else {
+        access.allow_in_account::<action::ListRetirableGrants>(Subject::Other)?;
     }
     let (state, account) = (&access.state, access.account());
     let after = after.map(|position| (position.key_id, position.grant_id));

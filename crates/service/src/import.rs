@@ -67,23 +67,23 @@ impl Service {
     pub(crate) async fn import_material(
         &self,
         access: &mut Access<'_>,
-        request: ImportKeyMaterialRequest,
+        request: &ImportKeyMaterialRequest,
     ) -> Result<(Vec<u8>, u64), Rejected> {
-        let valid_to = validity(&request, self.now())?;
-        check_kind(&request)?;
+        let valid_to = validity(request, self.now())?;
+        check_kind(request)?;
         let (key, allowed) = access.key::<action::ImportKeyMaterial>(&request.key_id, Forms::Key)?;
         require(allowed.key(), &key, Requirement::Importable)?;
-        check_versions(allowed.key(), key.spec, &request)?;
+        check_versions(allowed.key(), key.spec, request)?;
         let wrapping_key =
             self.ring()?.open_import_token(&access.state, allowed.key(), request.import_token.as_slice())?;
         if wrapping_key.parameters().valid_to <= self.now() {
             return Err(ServiceError::new(ErrorCode::ExpiredImportToken, "The import token has expired.").into());
         }
         self.ensure_domain_key().await?;
-        let (encrypted, arn, spec) = (request.encrypted_key_material, allowed.key().clone(), key.spec);
+        let (encrypted, arn, spec) = (request.encrypted_key_material.clone(), allowed.key().clone(), key.spec);
         let material = self.workshop().run(move || unwrapped(&wrapping_key, &encrypted, &arn, spec)).await??;
         let material = self.sealed(&key, &material)?;
-        if request.key_material_id.is_some_and(|expected| expected != material.id.to_string()) {
+        if request.key_material_id.as_ref().is_some_and(|expected| *expected != material.id.to_string()) {
             return Err(incorrect(allowed.key(), "is not the one that the KeyMaterialId names").into());
         }
         let material_id = told(&key, material.id);
@@ -92,7 +92,7 @@ impl Service {
                 key_id: key.key_id,
                 material,
                 kind: request.import_type.map(kind),
-                description: request.key_material_description,
+                description: request.key_material_description.clone(),
                 valid_to,
             }))
             .await?;

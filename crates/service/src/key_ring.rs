@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use lru::LruCache;
 use meridian_crypto::{
     DomainKey, DomainKeyId, GrantTokenKey, ImportParameters, ImportToken, KeyMaterial, MaterialBinding, MaterialCipher,
-    PreparedKey, RootKey, SealedMaterial, WrappedDomainKey, WrappingKey, random,
+    PreparedKey, RootKey, SealedMaterial, SealedSecret, SecretBytes, SecretPlace, WrappedDomainKey, WrappingKey,
+    random,
 };
 use meridian_model::{AccountId, ErrorCode, KeyArn, KeyId, KeyMaterialId, Region, ServiceError, Timestamp};
 use meridian_policy::Allowed;
@@ -162,6 +163,29 @@ impl KeyRing {
         self.domain_key(state, newest.id)?.seal(material, binding).map_err(log_internal("sealing key material"))
     }
 
+    /// Opens the secret of an identity of this Region.
+    pub(crate) fn open_secret(
+        &self,
+        state: &RegionState,
+        place: &SecretPlace,
+        sealed: &SealedSecret,
+    ) -> Result<SecretBytes, ServiceError> {
+        let domain_key = self.domain_key(state, sealed.domain_key_id)?;
+        domain_key.open_secret(sealed, place).map_err(log_internal("opening the secret of an identity"))
+    }
+
+    /// Seals the secret of an identity for this Region under its newest domain key.
+    pub(crate) fn seal_secret(
+        &self,
+        state: &RegionState,
+        place: &SecretPlace,
+        secret: &SecretBytes,
+    ) -> Result<SealedSecret, ServiceError> {
+        let newest = state.newest_domain_key().ok_or_else(no_domain_key)?;
+        let domain_key = self.domain_key(state, newest.id)?;
+        domain_key.seal_secret(secret, place).map_err(log_internal("sealing the secret of an identity"))
+    }
+
     /// An import token for `key` that any node of this Region can open.
     pub(crate) fn seal_import_token(
         &self,
@@ -275,7 +299,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use meridian_model::{KeySpec, KeyState, KeyUsageType, OriginType, Partition};
-    use meridian_policy::{Principal, RequestContext, action, authorize};
+    use meridian_policy::{Principal, PrincipalKind, RequestContext, action, authorize};
     use meridian_state::command::CreateKey;
     use meridian_state::{Command, Op, apply};
 
@@ -336,7 +360,8 @@ mod tests {
         fn key(&self, index: usize) -> (&Arc<KeyRecord>, Allowed<action::Sign>) {
             let key = self.state.key(self.keys[index]).expect("created");
             let arn = "arn:aws:iam::111122223333:root";
-            let principal = Principal { account: key.account, arn, role_arn: None, service: None };
+            let kind = PrincipalKind::Root;
+            let principal = Principal { account: key.account, arn, kind, unique_id: None };
             let context = RequestContext::default();
             (key, authorize(&principal, self.state.key_arn(key), &context, []).expect("the owner"))
         }

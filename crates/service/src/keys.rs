@@ -13,60 +13,96 @@ use meridian_model::shapes::{
     UpdateKeyDescriptionResponse,
 };
 use meridian_model::{
-    ErrorCode, KeyId, KeyManagerType, KeySpec, KeyState, KeyUsageType, OriginType, Partition, Region, Response,
-    ServiceError,
+    ErrorCode, KeyId, KeyManagerType, KeySpec, KeyState, KeyUsageType, MultiRegionKeyType, OriginType, Partition,
+    Region, Response, ServiceError,
 };
-use meridian_policy::{action, document};
+use meridian_policy::{Policy, action};
 use meridian_state::command::CreateKey;
 use meridian_state::{Done, KeyRecord, Op, RegionState};
 
 use crate::access::{Access, Forms};
+use crate::conditions::{NewKey, Subject};
 use crate::import::expiration;
 use crate::key_ring::{KeyRing, log_internal};
-use crate::pages;
 use crate::writes::Plan;
+use crate::{pages, policies};
 
 /// The waiting period of a deletion when none is given, in days.
-const DEFAULT_WINDOW_DAYS: u32 = 30;
+pub(crate) const DEFAULT_WINDOW_DAYS: u32 = 30;
 
-/// Checks everything in a `CreateKey` request; gives the spec of the material that it needs, if it needs any.
-pub(crate) fn check_creation(
-    request: &CreateKeyRequest,
-    partition: Partition,
-) -> Result<Option<KeySpec>, ServiceError> {
-    let (spec, _) = spec_and_usage(request, partition)?;
+/// A `CreateKey` request in which nothing is wrong.
+pub(crate) struct Creation {
+    key_id: KeyId,
+    new_key: NewKey,
+    policy: Option<Policy>,
+    tags: BTreeMap<String, String>,
+}
+
+impl Creation {
+    /// The spec of the material that the key gets with its creation, if it gets any.
+    pub(crate) fn generated(&self) -> Option<KeySpec> {
+        (self.new_key.origin == OriginType::AwsKms).then_some(self.new_key.spec)
+    }
+}
+
+/// Checks everything in a `CreateKey` request, and draws the ID of the key.
+pub(crate) fn check_creation(request: &CreateKeyRequest, partition: Partition) -> Result<Creation, ServiceError> {
+    let (spec, usage) = spec_and_usage(request, partition)?;
     check_supported(request, spec, partition)?;
-    request.policy.as_deref().map(document::validate).transpose()?;
-    tag_map(request.tags.clone())?;
-    Ok((origin(request) == OriginType::AwsKms).then_some(spec))
+    let policy = policies::parse(request.policy.as_deref())?;
+    let tags = tag_map(&request.tags)?;
+    let is_multi_region = request.multi_region.unwrap_or(false);
+    let new_key = NewKey {
+        spec,
+        usage,
+        origin: origin(request),
+        multi_region: is_multi_region.then_some(MultiRegionKeyType::Primary),
+    };
+    Ok(Creation { key_id: new_key_id(is_multi_region)?, new_key, policy, tags })
 }
 
 fn origin(request: &CreateKeyRequest) -> OriginType {
     request.origin.unwrap_or(OriginType::AwsKms)
 }
 
-/// `CreateKey`, once the request was checked: draws ids on the leader; nothing is proposed but sealed bytes.
+/// Whether the caller may make the key, may tag it so, and may still change the policy that it gives the key.
+pub(crate) fn allow_creation(
+    access: &mut Access<'_>,
+    request: &CreateKeyRequest,
+    creation: &Creation,
+) -> Result<(), ServiceError> {
+    let new_key = creation.new_key;
+    access.allow_creation(new_key, !creation.tags.is_empty())?;
+    let is_checked = request.bypass_policy_lockout_safety_check != Some(true);
+    match &creation.policy {
+        Some(policy) if is_checked => {
+            let key = access.arn_of_new(creation.key_id);
+            access.check_lockout(Subject::NewKey(new_key), &key, policy)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `CreateKey`, once it was permitted: nothing is proposed but sealed bytes.
 pub(crate) fn create(
     access: &Access<'_>,
     ring: &KeyRing,
-    request: CreateKeyRequest,
+    request: &CreateKeyRequest,
+    creation: &Creation,
     material: Option<&KeyMaterial>,
 ) -> Result<Plan, ServiceError> {
-    let (spec, usage) = spec_and_usage(&request, access.state.partition())?;
-    let origin = origin(&request);
-    let tags = tag_map(request.tags)?;
-    let key_id = new_key_id(request.multi_region.unwrap_or(false))?;
-    let new_material = |material| ring.new_material(&access.state, access.account(), key_id, material);
+    let Creation { key_id, new_key, tags, .. } = creation;
+    let new_material = |material| ring.new_material(&access.state, access.account(), *key_id, material);
     let material = material.map(new_material).transpose()?;
     let op = Op::CreateKey(CreateKey {
-        key_id,
+        key_id: *key_id,
         account: access.account(),
-        spec,
-        usage,
-        origin,
-        description: request.description.unwrap_or_default(),
-        policy: request.policy,
-        tags,
+        spec: new_key.spec,
+        usage: new_key.usage,
+        origin: new_key.origin,
+        description: request.description.clone().unwrap_or_default(),
+        policy: request.policy.clone(),
+        tags: tags.clone(),
         material,
     });
     Ok(Plan::new(op, |state, key| CreateKeyResponse { key_metadata: metadata(state, expect_key(key)) }))
@@ -137,8 +173,9 @@ pub(crate) fn describe(access: &mut Access<'_>, request: &DescribeKeyRequest) ->
 }
 
 /// `ListKeys`
-pub(crate) fn list(access: &Access<'_>, request: &ListKeysRequest) -> Result<Response, ServiceError> {
+pub(crate) fn list(access: &mut Access<'_>, request: &ListKeysRequest) -> Result<Response, ServiceError> {
     let after = pages::after(request.marker.as_deref())?;
+    access.allow_in_account::<action::ListKeys>(Subject::Other)?;
     let keys = access.state.keys_of(access.account(), after);
     let page = pages::page(keys, pages::limit(request.limit, 100, 1_000), KeyId::to_string);
     let entry = |key_id: KeyId| {
@@ -153,10 +190,10 @@ pub(crate) fn list(access: &Access<'_>, request: &ListKeysRequest) -> Result<Res
 /// `UpdateKeyDescription`
 pub(crate) fn update_description(
     access: &mut Access<'_>,
-    request: UpdateKeyDescriptionRequest,
+    request: &UpdateKeyDescriptionRequest,
 ) -> Result<Plan, ServiceError> {
     let (key, _) = access.key::<action::UpdateKeyDescription>(&request.key_id, Forms::Key)?;
-    let op = Op::UpdateKeyDescription { key_id: key.key_id, description: request.description };
+    let op = Op::UpdateKeyDescription { key_id: key.key_id, description: request.description.clone() };
     Ok(Plan::new(op, |_, _| UpdateKeyDescriptionResponse {}))
 }
 
@@ -210,14 +247,14 @@ pub(crate) fn cancel_deletion(
 pub(crate) fn expect_key(done: &Done) -> &KeyRecord {
     match done {
         Done::Key(key) => key,
-        Done::Nothing | Done::Grant(_) => unreachable!("this command gives back its key"),
+        Done::Nothing | Done::Grant(_) | Done::Identity(_) => unreachable!("this command gives back its key"),
     }
 }
 
 /// The tags of a request: no key twice, none reserved.
-pub(crate) fn tag_map(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, ServiceError> {
+pub(crate) fn tag_map(tags: &[Tag]) -> Result<BTreeMap<String, String>, ServiceError> {
     let mut seen = BTreeSet::new();
-    for tag in &tags {
+    for tag in tags {
         if tag.tag_key.to_ascii_lowercase().starts_with("aws:") {
             return Err(ServiceError::new(ErrorCode::Tag, "Tag keys that begin with aws: are reserved."));
         }
@@ -225,7 +262,7 @@ pub(crate) fn tag_map(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, Servic
             return Err(ServiceError::new(ErrorCode::Tag, "Duplicate tag keys in one request are not allowed."));
         }
     }
-    Ok(tags.into_iter().map(|tag| (tag.tag_key, tag.tag_value)).collect())
+    Ok(tags.iter().map(|tag| (tag.tag_key.clone(), tag.tag_value.clone())).collect())
 }
 
 /// What the service tells about a key.

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use meridian_crypto::{KeyMaterial, MaterialBinding, SealedMaterial, SecretBytes};
+use meridian_crypto::{KeyMaterial, MaterialBinding, SealedMaterial, SealedSecret, SecretBytes};
 use meridian_model::{Region, ServiceError};
 use meridian_replication::{AskHandler, CannotAnswer, KeeperError, MaterialKeeper};
 use meridian_state::RegionState;
+use meridian_state::identities::messages::SecretReference;
 
 use crate::call::{Service, read_deadline};
 
@@ -27,6 +28,23 @@ impl MaterialKeeper for Service {
         state.newest_domain_key().ok_or(KeeperError::Sealed)?; // the leader is about to add the first one
         let material = KeyMaterial::decode(material).map_err(|error| KeeperError::Refused(Box::new(error)))?;
         ring.seal_material(state, binding, &material).map_err(refused)
+    }
+
+    fn open_secret(&self, state: &RegionState, reference: &SecretReference) -> Result<SecretBytes, KeeperError> {
+        let ring = self.ring().map_err(|_| KeeperError::Sealed)?;
+        let sealed = reference.sealed_in(state).ok_or(KeeperError::Missing)?;
+        ring.open_secret(state, &reference.place(), sealed).map_err(refused)
+    }
+
+    fn seal_secret(
+        &self,
+        state: &RegionState,
+        reference: &SecretReference,
+        secret: &SecretBytes,
+    ) -> Result<SealedSecret, KeeperError> {
+        let ring = self.ring().map_err(|_| KeeperError::Sealed)?;
+        state.newest_domain_key().ok_or(KeeperError::Sealed)?; // the leader is about to add the first one
+        ring.seal_secret(state, &reference.place(), secret).map_err(refused)
     }
 }
 

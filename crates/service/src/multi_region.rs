@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use meridian_identity::Caller;
 use meridian_model::shapes::{KeyMetadata, ReplicateKeyRequest, ReplicateKeyResponse};
 use meridian_model::{
-    AccountId, ErrorCode, KeyArn, KeyId, KeyState, MultiRegionKeyType, Partition, Region, ServiceError,
+    AccountId, ErrorCode, KeyArn, KeyId, KeyState, MultiRegionKeyType, Partition, Region, Request, ServiceError,
 };
 use meridian_policy::{action, document};
 use meridian_replication::AskError;
@@ -19,10 +18,14 @@ use meridian_state::{KeyRecord, Op, RegionState, ReplicaStatus};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
-use crate::access::{Access, Forms};
+use crate::access::{Access, Asked, Forms};
 use crate::call::Service;
+use crate::conditions::{NewKey, Subject};
+use crate::forwarding::ForwardedCall;
+use crate::grant_tokens::NamedGrants;
 use crate::keys::{metadata, tag_map};
-use crate::primary_region::can_become_primary;
+use crate::origin::RequestOrigin;
+use crate::policies;
 use crate::writes::Rejected;
 
 /// How long the other Region may take to say whether the replica can be made. With the next one, below the time that a
@@ -31,31 +34,29 @@ const ASK_DEADLINE: Duration = Duration::from_secs(3);
 /// How long the other Region may take to make the replica before the caller is told to repeat the request.
 const CREATION_DEADLINE: Duration = Duration::from_secs(6);
 
-/// What one Region asks another before anything is written.
+/// What one Region asks another before anything is written. Whether the caller may is decided by the state of the Region that is
+/// asked, which takes the asking Region's word for who calls.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Question {
-    /// Could a replica of this key be made?
-    Replicate {
-        /// Owner of the key.
-        account: AccountId,
-        /// The key.
-        key_id: KeyId,
-    },
-    /// Could your key become the primary, and may this caller say so in your Region?
-    BecomePrimary {
-        /// Who asks in this Region.
-        caller: Caller,
-        /// The key.
-        key_id: KeyId,
-    },
-    /// Could a replica of this key of a Region in this partition be made?
-    ReplicateFrom {
+    /// May the caller make a replica of this key in your Region, and could it be made?
+    CreateReplica {
         /// Partition of the asking Region.
         partition: Partition,
         /// Owner of the key.
         account: AccountId,
         /// The key.
         key_id: KeyId,
+        /// What the replica would be.
+        replica: NewKey,
+        /// The call of `ReplicateKey`.
+        call: ForwardedCall,
+    },
+    /// May the caller make your key the primary, and could it become it?
+    BecomePrimary {
+        /// The key.
+        key_id: KeyId,
+        /// The call of `UpdatePrimaryRegion`.
+        call: ForwardedCall,
     },
 }
 
@@ -66,13 +67,14 @@ impl Service {
     pub(crate) async fn replicate_key(
         &self,
         access: &mut Access<'_>,
-        request: ReplicateKeyRequest,
+        origin: &RequestOrigin,
+        request: &ReplicateKeyRequest,
     ) -> Result<(Vec<u8>, u64), Rejected> {
         let region: Region = request.replica_region.parse().map_err(|_| unknown_region(&request.replica_region))?;
-        let tags = tag_map(request.tags.clone())?;
+        let tags = tag_map(&request.tags)?;
         let (key, allowed) =
             access.key_in_state::<action::ReplicateKey>(&request.key_id, Forms::Key, Requirement::Replicable)?;
-        request.policy.as_deref().map(document::validate).transpose()?;
+        policies::parse(request.policy.as_deref())?;
         let reserve = ReserveReplica {
             key_id: key.key_id,
             region: region.clone(),
@@ -82,18 +84,24 @@ impl Service {
             tags,
         };
         if must_ask(&access.state, &key, allowed.key(), &region)? {
-            let (partition, account, key_id) = (access.state.partition(), key.account, key.key_id);
-            self.ask(&region, &Question::ReplicateFrom { partition, account, key_id }).await?;
+            let question = Question::CreateReplica {
+                partition: access.state.partition(),
+                account: key.account,
+                key_id: key.key_id,
+                replica: NewKey::replica_of(&key),
+                call: access.forwarded(origin),
+            };
+            self.ask(&region, &question).await?;
         }
         let replica = replica_metadata(&access.state, &key, &reserve);
         let committed = self.commit(Op::ReserveReplica(reserve)).await?;
         self.await_replica(key.key_id, &region).await?;
-        access.involved.push(KeyArn { region, ..allowed.key().clone() });
+        access.trace.keys.push(KeyArn { region, ..allowed.key().clone() });
         let default_policy = || document::default_policy(access.state.partition(), key.account);
         let response = ReplicateKeyResponse {
             replica_key_metadata: replica,
-            replica_policy: request.policy.unwrap_or_else(default_policy),
-            replica_tags: request.tags,
+            replica_policy: request.policy.clone().unwrap_or_else(default_policy),
+            replica_tags: request.tags.clone(),
         };
         Ok((meridian_model::Response::from(response).to_json(), committed.log_index))
     }
@@ -141,15 +149,32 @@ impl Service {
     /// Answers a question of another Region; runs on the leader.
     pub(crate) fn answer_question(&self, payload: &[u8]) -> Bytes {
         let answer: Answer = match postcard::from_bytes(payload) {
-            Ok(Question::Replicate { account, key_id }) => can_replicate(&self.state(), account, key_id),
-            Ok(Question::ReplicateFrom { partition, account, key_id }) => {
+            Ok(Question::CreateReplica { partition, account, key_id, replica, call }) => {
                 let state = self.state();
-                check_partition(&state, partition).and_then(|()| can_replicate(&state, account, key_id))
+                check_partition(&state, partition)
+                    .and_then(|()| self.may_create(&state, key_id, replica, call))
+                    .and_then(|()| can_replicate(&state, account, key_id))
             }
-            Ok(Question::BecomePrimary { caller, key_id }) => can_become_primary(self.state(), &caller, key_id),
+            Ok(Question::BecomePrimary { key_id, call }) => self.can_become_primary(key_id, call),
             Err(_) => Err(ServiceError::internal()),
         };
         postcard::to_stdvec(&answer).expect("answers hold nothing that postcard cannot encode").into()
+    }
+}
+
+impl Service {
+    /// Whether the caller of a `ReplicateKey` may make the replica here, with the tags and the policy that it asks for.
+    fn may_create(&self, state: &Arc<RegionState>, key_id: KeyId, replica: NewKey, call: ForwardedCall) -> Answer {
+        let (caller, origin, request) = call.decode()?;
+        let Request::ReplicateKey(replicate) = &request else { return Err(ServiceError::internal()) };
+        let asked = Asked { caller: &caller, origin: origin.view(), request: &request, now: self.now() };
+        let mut access = Access::open(Arc::clone(state), asked, NamedGrants::default())?;
+        access.allow_creation(replica, !replicate.tags.is_empty())?;
+        let policy = policies::parse(replicate.policy.as_deref())?;
+        match policy.filter(|_| replicate.bypass_policy_lockout_safety_check != Some(true)) {
+            Some(policy) => access.check_lockout(Subject::NewKey(replica), &access.arn_of_new(key_id), &policy),
+            None => Ok(()),
+        }
     }
 }
 

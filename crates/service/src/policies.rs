@@ -1,11 +1,14 @@
 //! Key policies: one per key, named `default`, kept verbatim.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use meridian_model::shapes::{
     GetKeyPolicyRequest, GetKeyPolicyResponse, ListKeyPoliciesRequest, ListKeyPoliciesResponse, PutKeyPolicyRequest,
     PutKeyPolicyResponse,
 };
-use meridian_model::{ErrorCode, Response, ServiceError};
-use meridian_policy::{action, document};
+use meridian_model::{AccountId, ErrorCode, Partition, Response, ServiceError};
+use meridian_policy::{Policy, PolicyKind, action, document};
 use meridian_state::{KeyRecord, Op, RegionState};
 
 use crate::access::{Access, Forms};
@@ -23,11 +26,14 @@ pub(crate) fn read(access: &mut Access<'_>, request: &GetKeyPolicyRequest) -> Re
 }
 
 /// `PutKeyPolicy`
-pub(crate) fn put(access: &mut Access<'_>, request: PutKeyPolicyRequest) -> Result<Plan, ServiceError> {
+pub(crate) fn put(access: &mut Access<'_>, request: &PutKeyPolicyRequest) -> Result<Plan, ServiceError> {
     let (key, _) = access.key::<action::PutKeyPolicy>(&request.key_id, Forms::Key)?;
     check_name(request.policy_name.as_deref())?;
-    document::validate(&request.policy)?;
-    let op = Op::PutKeyPolicy { key_id: key.key_id, policy: request.policy };
+    let policy = Policy::parse(&request.policy, PolicyKind::Key)?;
+    if request.bypass_policy_lockout_safety_check != Some(true) {
+        access.check_lockout_of(&key, &policy)?;
+    }
+    let op = Op::PutKeyPolicy { key_id: key.key_id, policy: request.policy.clone() };
     Ok(Plan::new(op, |_, _| PutKeyPolicyResponse {}))
 }
 
@@ -37,6 +43,43 @@ pub(crate) fn list(access: &mut Access<'_>, request: &ListKeyPoliciesRequest) ->
     let policy_names = vec![POLICY_NAME.to_owned()];
     Ok(ListKeyPoliciesResponse { policy_names, next_marker: None, truncated: false }.into())
 }
+
+/// The compiled policy of a request, if it brings one.
+///
+/// # Errors
+/// `MalformedPolicyDocumentException`, `LimitExceededException`.
+pub(crate) fn parse(policy: Option<&str>) -> Result<Option<Policy>, ServiceError> {
+    policy.map(|text| Policy::parse(text, PolicyKind::Key)).transpose()
+}
+
+/// The policy of a key, ready for decisions.
+pub(crate) fn compiled(state: &RegionState, key: &KeyRecord) -> Arc<Policy> {
+    match state.key_policy(key.key_id) {
+        Some(policy) => Arc::clone(policy.compiled(PolicyKind::Key)),
+        None => compiled_default(state.partition(), key.account),
+    }
+}
+
+/// The default policy of an account depends on nothing else, and most keys have it.
+fn compiled_default(partition: Partition, account: AccountId) -> Arc<Policy> {
+    let known = DEFAULTS.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(policy) = known.get(&(partition, account)) {
+        return Arc::clone(policy);
+    }
+    drop(known);
+    let policy = Arc::new(Policy::stored(&document::default_policy(partition, account), PolicyKind::Key));
+    let mut known = DEFAULTS.write().unwrap_or_else(PoisonError::into_inner);
+    if known.len() < DEFAULTS_MAX {
+        known.insert((partition, account), Arc::clone(&policy));
+    }
+    policy
+}
+
+/// The compiled default policies of accounts.
+static DEFAULTS: RwLock<BTreeMap<(Partition, AccountId), Arc<Policy>>> = RwLock::new(BTreeMap::new());
+
+/// Accounts whose default policy is kept, some kilobyte each; those of more accounts are compiled for each request.
+const DEFAULTS_MAX: usize = 10_000;
 
 /// The policy of a key: what it was given, or the default.
 pub(crate) fn policy_of(state: &RegionState, key: &KeyRecord) -> String {

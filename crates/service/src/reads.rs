@@ -1,11 +1,12 @@
 //! Reads of the control plane: linearizable, so that whoever was told of a change sees it on every node.
 
-use meridian_model::{ErrorCode, KeyArn, Request, Response, ServiceError};
+use meridian_model::{ErrorCode, Request, Response, ServiceError};
 
 use crate::access::Access;
 use crate::audit::CallContext;
 use crate::call::{Service, read_deadline};
-use crate::request_facts::RequestFacts;
+use crate::grant_tokens::NamedGrants;
+use crate::trace::Trace;
 use crate::writes::unsupported;
 use crate::{aliases, grants, keys, policies, rotation, tags};
 
@@ -15,22 +16,32 @@ impl Service {
         &self,
         context: &CallContext,
         request: &Request,
-        involved: &mut Vec<KeyArn>,
+        trace: &mut Trace,
     ) -> Result<Response, ServiceError> {
-        self.group().read_barrier(read_deadline()).await.map_err(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a read could not be made linearizable");
-            let message = "The Region has no leader at the moment. Try the request again.";
-            ServiceError::new(ErrorCode::KmsInternal, message)
-        })?;
-        let facts = RequestFacts::of(self.ring()?.grant_tokens(), request)?;
-        let mut access = Access::new(self.state(), &context.caller, facts);
+        self.await_current_state().await?;
+        let named = NamedGrants::of(self.ring()?.grant_tokens(), request)?;
+        let mut access = Access::open(self.state(), self.asked(context, request), named)?;
         let response = match request {
             Request::GetKeyLastUsage(request) => self.last_usage(&mut access, request),
             Request::GetParametersForImport(request) => self.import_parameters(&mut access, request).await,
             request => answer(&mut access, request),
         };
-        *involved = access.involved;
+        *trace = access.trace;
         response
+    }
+}
+
+impl Service {
+    /// Returns once this node has applied everything that is committed now.
+    ///
+    /// # Errors
+    /// If there is no leader to tell.
+    pub(crate) async fn await_current_state(&self) -> Result<(), ServiceError> {
+        self.group().read_barrier(read_deadline()).await.map_err(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a read could not be made linearizable");
+            let message = "The Region has no leader at the moment. Try the request again.";
+            ServiceError::new(ErrorCode::KmsInternal, message)
+        })
     }
 }
 

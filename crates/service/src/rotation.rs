@@ -24,7 +24,7 @@ use crate::pages;
 use crate::writes::Plan;
 
 /// The period when none is given, in days.
-const DEFAULT_PERIOD_DAYS: u32 = 365;
+pub(crate) const DEFAULT_PERIOD_DAYS: u32 = 365;
 
 /// `EnableKeyRotation`
 pub(crate) fn enable(access: &mut Access<'_>, request: &EnableKeyRotationRequest) -> Result<Plan, ServiceError> {

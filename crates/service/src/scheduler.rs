@@ -1,22 +1,30 @@
-//! What happens without a request: deletions and rotations that are due, daily domain keys, events for the audit trail, and
-//! forgetting material that may not be used any more.
+//! What happens without a request: deletions and rotations that are due, daily domain keys, keys for session tokens, events for
+//! the audit trail, and forgetting material and access keys that may not be used any more.
 //!
 //! Only the leader proposes; passing time is a command like any other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use meridian_crypto::{SecretPlace, SessionKey};
 use meridian_model::time::days;
 use meridian_model::{RotationType, ServiceError};
 use meridian_state::command::RotateKey;
+use meridian_state::identities::change::NewSessionKey;
+use meridian_state::identities::{ClusterRegions, IdentityChange, SessionKeyRecord};
 use meridian_state::links::Message;
 use meridian_state::schedule::Due;
 use meridian_state::{Op, OutboxRow};
 
 use crate::call::Service;
+use crate::key_ring::log_internal;
 use crate::writes::Rejected;
 
 /// How often due work is looked for. The first row of the schedule index is all that is read.
 const INTERVAL: Duration = Duration::from_millis(200);
+
+/// After this time another key seals session tokens.
+const SESSION_KEY_LIFETIME: Duration = days(30);
 
 /// Rotations per round; the others follow in the next one.
 const ROTATIONS_PER_ROUND: usize = 50;
@@ -34,12 +42,19 @@ impl Service {
         let mut interval = tokio::time::interval(INTERVAL);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut applied = self.group().applied();
+        let mut identities_seen = 0;
         loop {
             interval.tick().await;
             let Ok(ring) = self.ring() else { continue };
             if applied.has_changed().unwrap_or(false) {
                 applied.mark_unchanged();
-                ring.forget_unusable(&self.state());
+                let state = self.state();
+                ring.forget_unusable(&state);
+                let changes = state.identities().changes();
+                if changes != identities_seen {
+                    self.credentials().forget_unusable(&state);
+                    identities_seen = changes;
+                }
             }
             if self.is_leader()
                 && let Err(Rejected::Refused(error)) = self.do_due_work().await
@@ -51,6 +66,9 @@ impl Service {
 
     async fn do_due_work(&self) -> Result<(), Rejected> {
         self.ensure_domain_key().await?;
+        self.ensure_regions().await?;
+        self.ensure_session_key().await?;
+        self.ensure_administrator().await?;
         if self.state().usage().tracked_since().is_none() {
             self.commit(Op::RecordUsage(Vec::new())).await?;
         }
@@ -87,6 +105,33 @@ impl Service {
         let wrapped = self.ring()?.new_domain_key(now)?;
         tracing::info!(domain_key = %wrapped.id, "adding a domain key");
         self.commit(Op::AddDomainKey(wrapped)).await.map(drop)
+    }
+
+    /// Says which Regions there are, if the configuration says otherwise than the state.
+    async fn ensure_regions(&self) -> Result<(), Rejected> {
+        let ClusterRegions { home, regions } = self.cluster_regions().clone();
+        let state = self.state();
+        let known = state.identities().regions();
+        if known.is_some_and(|known| known.home == home && known.regions == regions) {
+            return Ok(());
+        }
+        tracing::info!(%home, ?regions, "the Regions of the cluster and the home of identities");
+        self.commit(Op::Identity(Box::new(IdentityChange::SetRegions { home, regions }))).await.map(drop)
+    }
+
+    /// Adds a key for session tokens, in the home Region alone, if there is none or the newest is too old.
+    async fn ensure_session_key(&self) -> Result<(), Rejected> {
+        let (state, now) = (self.state(), self.now());
+        let is_fresh = |key: &Arc<SessionKeyRecord>| now.since(key.created_at) < SESSION_KEY_LIFETIME;
+        let identities = state.identities();
+        if !identities.is_home(state.region()) || identities.session_keys().any(is_fresh) {
+            return Ok(());
+        }
+        let key = SessionKey::generate().map_err(log_internal("generating a key for session tokens"))?;
+        let sealed = self.ring()?.seal_secret(&state, &SecretPlace::SessionKey(key.id()), &key.to_secret())?;
+        tracing::info!(session_key = %key.id(), "adding a key for session tokens");
+        let new = NewSessionKey { id: key.id(), sealed };
+        self.commit(Op::Identity(Box::new(IdentityChange::AddSessionKey(new)))).await.map(drop)
     }
 
     /// Writes the events of this Region to the audit trail, then drops them; a crash in between repeats them.

@@ -1,5 +1,6 @@
 //! Records of what the service does on its own: nobody asked, so nobody is named.
 
+use meridian_audit::record::EVENT_SOURCE_KMS;
 use meridian_audit::{AuditRecord, EventType, JsonText, SourceAddress, UserIdentity, ids};
 use meridian_model::{AccountId, KeyArn, KeyId, KeyMaterialId, ServiceError, Timestamp};
 use meridian_state::links::RotatedKey;
@@ -92,6 +93,7 @@ impl Service {
         let record = AuditRecord {
             identity: &UserIdentity::internal(account),
             event_time: event.at,
+            event_source: EVENT_SOURCE_KMS,
             event_name: event.name,
             region: state.region(),
             source_address: SourceAddress::Name("AWS Internal"),
@@ -108,6 +110,7 @@ impl Service {
             recipient_account: account,
             service_event_details: event.details.as_ref(),
             tls: None,
+            vpc_endpoint_id: None,
         };
         self.write_record(&record).await
     }

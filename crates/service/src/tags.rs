@@ -14,22 +14,22 @@ use crate::pages;
 use crate::writes::Plan;
 
 /// `TagResource`
-pub(crate) fn tag(access: &mut Access<'_>, request: TagResourceRequest) -> Result<Plan, ServiceError> {
+pub(crate) fn tag(access: &mut Access<'_>, request: &TagResourceRequest) -> Result<Plan, ServiceError> {
     if request.tags.is_empty() {
         return Err(ServiceError::new(ErrorCode::Tag, "At least one tag must be given."));
     }
-    let tags = tag_map(request.tags)?;
+    let tags = tag_map(&request.tags)?;
     let (key, _) = access.key::<action::TagResource>(&request.key_id, Forms::Key)?;
     Ok(Plan::new(Op::TagResource { key_id: key.key_id, tags }, |_, _| TagResourceResponse {}))
 }
 
 /// `UntagResource`
-pub(crate) fn untag(access: &mut Access<'_>, request: UntagResourceRequest) -> Result<Plan, ServiceError> {
+pub(crate) fn untag(access: &mut Access<'_>, request: &UntagResourceRequest) -> Result<Plan, ServiceError> {
     if request.tag_keys.is_empty() {
         return Err(ServiceError::new(ErrorCode::Tag, "At least one tag key must be given."));
     }
     let (key, _) = access.key::<action::UntagResource>(&request.key_id, Forms::Key)?;
-    let op = Op::UntagResource { key_id: key.key_id, tag_keys: request.tag_keys.into_iter().collect() };
+    let op = Op::UntagResource { key_id: key.key_id, tag_keys: request.tag_keys.iter().cloned().collect() };
     Ok(Plan::new(op, |_, _| UntagResourceResponse {}))
 }
 

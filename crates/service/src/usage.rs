@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::access::{Access, Forms};
 use crate::audit::CallContext;
 use crate::call::Service;
+use crate::trace::Trace;
 use crate::writes::{Rejected, Verdict, Written};
 
 /// How long a use stays in the memory of its node alone.
@@ -175,7 +176,7 @@ impl Service {
         } else {
             match self.forward_usage(&batch).await {
                 Ok(verdict) => verdict,
-                Err(error) => Verdict::Refused(error, Vec::new()),
+                Err(error) => Verdict::Refused(error, Trace::default()),
             }
         };
         match verdict {
@@ -191,14 +192,14 @@ impl Service {
     /// The leader's side.
     pub(crate) async fn record_usage(&self, uses: Vec<UsageRecord>) -> Verdict {
         if uses.len() > BATCH_MAX {
-            return Verdict::Refused(ServiceError::internal(), Vec::new());
+            return Verdict::Refused(ServiceError::internal(), Trace::default());
         }
         match self.commit(Op::RecordUsage(uses)).await {
             Ok(committed) => {
-                Verdict::Done(Written { body: Vec::new(), involved: Vec::new(), log_index: committed.log_index })
+                Verdict::Done(Written { body: Vec::new(), trace: Trace::default(), log_index: committed.log_index })
             }
             Err(Rejected::NotLeader) => Verdict::NotLeader,
-            Err(Rejected::Refused(error)) => Verdict::Refused(error, Vec::new()),
+            Err(Rejected::Refused(error)) => Verdict::Refused(error, Trace::default()),
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use meridian_consensus::ProposeError;
 use meridian_identity::Caller;
-use meridian_model::{ErrorCode, KeyArn, Request, Response, ServiceError};
+use meridian_model::{ErrorCode, Request, Response, ServiceError};
 use meridian_state::{Command, Done, Op, RegionState};
 use serde::{Deserialize, Serialize};
 
-use crate::access::Access;
+use crate::access::{Access, Asked};
 use crate::call::Service;
-use crate::primary_region::RequestOrigin;
-use crate::request_facts::RequestFacts;
+use crate::grant_tokens::NamedGrants;
+use crate::origin::RequestOrigin;
+use crate::trace::Trace;
 use crate::{aliases, grants, import, keys, policies, rotation, tags};
 
 /// A change that may be made: the command, and how to answer once it is committed.
@@ -36,7 +37,7 @@ pub(crate) enum Verdict {
     /// Committed.
     Done(Written),
     /// Refused; nothing was changed.
-    Refused(ServiceError, Vec<KeyArn>),
+    Refused(ServiceError, Trace),
     /// This node is not the leader; nothing was changed.
     NotLeader,
 }
@@ -46,8 +47,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Written {
     /// The body of the answer.
     pub(crate) body: Vec<u8>,
-    /// The keys that it was about.
-    pub(crate) involved: Vec<KeyArn>,
+    /// What the audit record tells.
+    pub(crate) trace: Trace,
     /// The log index that makes it visible.
     pub(crate) log_index: u64,
 }
@@ -76,73 +77,76 @@ impl From<ServiceError> for Rejected {
 
 impl Service {
     /// Makes a change here, on the leader.
-    pub(crate) async fn write_here(&self, caller: &Caller, origin: &RequestOrigin, request: Request) -> Verdict {
+    pub(crate) async fn write_here(&self, caller: &Caller, origin: &RequestOrigin, request: &Request) -> Verdict {
         if !self.is_leader() {
             return Verdict::NotLeader;
         }
-        let facts = self.ring().and_then(|ring| RequestFacts::of_change(ring.grant_tokens(), &request));
-        let mut access = match facts {
-            Ok(facts) => Access::new(self.state(), caller, facts),
-            Err(error) => return Verdict::Refused(error, Vec::new()),
+        let named = self.ring().and_then(|ring| NamedGrants::of(ring.grant_tokens(), request));
+        let asked = Asked { caller, origin: origin.view(), request, now: self.now() };
+        let mut access = match named.and_then(|named| Access::open(self.state(), asked, named)) {
+            Ok(access) => access,
+            Err(error) => return Verdict::Refused(error, Trace::default()),
         };
         let written = match request {
-            Request::ReplicateKey(request) => self.replicate_key(&mut access, request).await,
+            Request::ReplicateKey(request) => self.replicate_key(&mut access, origin, request).await,
             Request::UpdatePrimaryRegion(request) => self.update_primary_region(&mut access, origin, request).await,
             Request::ImportKeyMaterial(request) => self.import_material(&mut access, request).await,
             request => self.commit_plan(&mut access, request).await,
         };
-        let involved = access.involved;
+        let trace = access.trace;
         match written {
-            Ok((body, log_index)) => Verdict::Done(Written { body, involved, log_index }),
-            Err(Rejected::Refused(error)) => Verdict::Refused(error, involved),
+            Ok((body, log_index)) => Verdict::Done(Written { body, trace, log_index }),
+            Err(Rejected::Refused(error)) => Verdict::Refused(error, trace),
             Err(Rejected::NotLeader) => Verdict::NotLeader,
         }
     }
 
-    async fn commit_plan(&self, access: &mut Access<'_>, request: Request) -> Result<(Vec<u8>, u64), Rejected> {
+    async fn commit_plan(&self, access: &mut Access<'_>, request: &Request) -> Result<(Vec<u8>, u64), Rejected> {
         if matches!(request, Request::CreateKey(_)) {
             self.ensure_domain_key().await?;
-            access.state = self.state();
+            access.renew(self.state());
         }
         let is_creation = matches!(request, Request::CreateKey(_));
         let plan = self.plan(access, request).await?;
         let committed = self.commit(plan.op).await?;
         let state = self.state();
         if is_creation && let Done::Key(key) = &committed.done {
-            access.involved.push(state.key_arn(key));
+            access.trace.keys.push(state.key_arn(key));
         }
         Ok(((plan.reply)(&state, &committed.done).to_json(), committed.log_index))
     }
 
-    async fn plan(&self, access: &mut Access<'_>, request: Request) -> Result<Plan, ServiceError> {
+    async fn plan(&self, access: &mut Access<'_>, request: &Request) -> Result<Plan, ServiceError> {
         match request {
             Request::CreateKey(request) => {
                 let partition = access.state.partition();
-                let material = match keys::check_creation(&request, partition)? {
+                let creation = keys::check_creation(request, partition)?;
+                keys::allow_creation(access, request, &creation)?;
+                let material = match creation.generated() {
                     Some(spec) => Some(self.workshop().make_in(partition, spec).await?),
                     None => None,
                 };
-                keys::create(access, self.ring()?, request, material.as_ref())
+                keys::create(access, self.ring()?, request, &creation, material.as_ref())
             }
             Request::UpdateKeyDescription(request) => keys::update_description(access, request),
-            Request::EnableKey(request) => keys::enable(access, &request),
-            Request::DisableKey(request) => keys::disable(access, &request),
-            Request::ScheduleKeyDeletion(request) => keys::schedule_deletion(access, &request),
-            Request::CancelKeyDeletion(request) => keys::cancel_deletion(access, &request),
-            Request::CreateAlias(request) => aliases::create(access, &request),
-            Request::UpdateAlias(request) => aliases::update(access, &request),
-            Request::DeleteAlias(request) => aliases::delete(access, &request),
+            Request::EnableKey(request) => keys::enable(access, request),
+            Request::DisableKey(request) => keys::disable(access, request),
+            Request::ScheduleKeyDeletion(request) => keys::schedule_deletion(access, request),
+            Request::CancelKeyDeletion(request) => keys::cancel_deletion(access, request),
+            Request::CreateAlias(request) => aliases::create(access, request),
+            Request::UpdateAlias(request) => aliases::update(access, request),
+            Request::DeleteAlias(request) => aliases::delete(access, request),
             Request::TagResource(request) => tags::tag(access, request),
             Request::UntagResource(request) => tags::untag(access, request),
             Request::PutKeyPolicy(request) => policies::put(access, request),
-            Request::EnableKeyRotation(request) => rotation::enable(access, &request),
-            Request::DisableKeyRotation(request) => rotation::disable(access, &request),
-            Request::RotateKeyOnDemand(request) => rotation::rotate_on_demand(access, self.ring()?, &request),
+            Request::EnableKeyRotation(request) => rotation::enable(access, request),
+            Request::DisableKeyRotation(request) => rotation::disable(access, request),
+            Request::RotateKeyOnDemand(request) => rotation::rotate_on_demand(access, self.ring()?, request),
             Request::CreateGrant(request) => grants::create(access, self.ring()?, request),
-            Request::RetireGrant(request) => grants::retire(access, self.ring()?, &request),
-            Request::RevokeGrant(request) => grants::revoke(access, &request),
-            Request::DeleteImportedKeyMaterial(request) => import::delete(access, &request),
-            other => Err(unsupported(&other)),
+            Request::RetireGrant(request) => grants::retire(access, self.ring()?, request),
+            Request::RevokeGrant(request) => grants::revoke(access, request),
+            Request::DeleteImportedKeyMaterial(request) => import::delete(access, request),
+            other => Err(unsupported(other)),
         }
     }
 

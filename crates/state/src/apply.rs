@@ -7,11 +7,12 @@ use meridian_model::{KeyId, Region, ServiceError, Timestamp};
 
 use crate::command::{Command, Op};
 use crate::grants::GrantRecord;
+use crate::identities::IdentityRow;
 use crate::region_state::RegionState;
 use crate::rows::{Change, KeyRecord, LinkCursor, Meta, Row, RowChange};
 use crate::{
-    aliases, deletion, domain_keys, grants, import, keys, links, multi_region, policies, primary_region, rotation,
-    schedule, tags, usage,
+    aliases, deletion, domain_keys, grants, identities, import, keys, links, multi_region, policies, primary_region,
+    rotation, schedule, tags, usage,
 };
 
 /// What a command came to. A refusal is a normal outcome: it changed nothing but the clock.
@@ -26,6 +27,8 @@ pub enum Done {
     Key(Arc<KeyRecord>),
     /// The grant that the command made or found.
     Grant(Arc<GrantRecord>),
+    /// The row of an identity as the command left it.
+    Identity(IdentityRow),
 }
 
 /// The outcome of a command and the rows that it changed.
@@ -83,6 +86,7 @@ fn decide(draft: &mut Draft<'_>, op: &Op) -> Outcome {
         Op::RecordUsage(uses) => Ok(usage::record(draft, uses)),
         Op::ImportMaterial(given) => import::import(draft, given),
         Op::DeleteImportedMaterial { key_id, material_id } => import::delete(draft, *key_id, *material_id),
+        Op::Identity(change) => identities::apply(draft, change),
     }
 }
 

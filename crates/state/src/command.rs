@@ -10,12 +10,13 @@ use meridian_model::{
 use meridian_policy::GrantTerms;
 use serde::{Deserialize, Serialize};
 
+use crate::identities::IdentityChange;
 use crate::links::Delivered;
 use crate::usage::UsageRecord;
 
 /// The newest version of the encoding of commands. Each command is written in the oldest version that has it, so that
 /// nodes of an earlier build go on reading whatever they know.
-pub const COMMAND_FORMAT: u8 = 2;
+pub const COMMAND_FORMAT: u8 = 3;
 
 /// Why bytes are not a command or a row of this build.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +181,8 @@ pub enum Op {
         /// The version; `None` for the one that encrypts.
         material_id: Option<KeyMaterialId>,
     },
+    /// Changes identities.
+    Identity(Box<IdentityChange>),
 }
 
 impl Op {
@@ -212,6 +215,7 @@ impl Op {
             | Self::RecordUsage(_)
             | Self::ImportMaterial(_)
             | Self::DeleteImportedMaterial { .. } => 2,
+            Self::Identity(_) => 3,
         }
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn create(draft: &mut Draft<'_>, create: &CreateKey) -> Outcome {
     }
     require_quota(draft, create)?;
     if let Some(policy) = &create.policy {
-        draft.put(Row::Policy(Arc::new(PolicyRecord { key_id, policy: policy.clone() })));
+        draft.put(Row::Policy(Arc::new(PolicyRecord { key_id, policy: policy.as_str().into() })));
     }
     draft.put_tags(key_id, create.tags.clone());
     if let Some(material) = &create.material {

@@ -4,7 +4,7 @@
 //! come inside the command. Equal state and equal command give equal bytes on every node.
 //!
 //! Cut by resource: [`keys`], [`deletion`], [`rotation`], [`shared_rotation`], [`aliases`], [`tags`], [`policies`],
-//! [`grants`], [`usage`], [`import`], [`multi_region`], [`primary_region`], [`links`], [`domain_keys`]. Every refusal leaves the state as
+//! [`grants`], [`usage`], [`identities`], [`import`], [`multi_region`], [`primary_region`], [`links`], [`domain_keys`]. Every refusal leaves the state as
 //! it was; whatever is due later stands in one index ([`schedule`]).
 
 pub mod aliases;
@@ -13,6 +13,7 @@ pub mod command;
 pub mod deletion;
 pub mod domain_keys;
 pub mod grants;
+pub mod identities;
 pub mod import;
 pub mod key_states;
 pub mod keys;
@@ -32,6 +33,7 @@ pub mod usage;
 pub use apply::{Applied, Done, Outcome, apply};
 pub use command::{Command, DecodeError, Op};
 pub use grants::GrantRecord;
+pub use identities::{IdentityChange, IdentityRow, IdentityTable};
 pub use region_state::RegionState;
 pub use rows::{AliasRecord, KeyRecord, LinkCursor, MaterialRecord, MultiRegion, OutboxRow, ReplicaStatus, RowChange};
 pub use usage::UsageRecord;

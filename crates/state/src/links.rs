@@ -6,15 +6,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use meridian_crypto::SealedMaterial;
+use meridian_crypto::{SealedMaterial, SealedSecret};
 use meridian_model::{
     AccountId, ErrorCode, KeyId, KeyMaterialId, KeySpec, KeyUsageType, OriginType, Region, RotationType, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::apply::{Done, Draft};
+use crate::identities::messages::{IdentityMessage, SecretReference};
 use crate::rows::{AutomaticRotation, Change, LinkCursor, PendingRotation, ReplicaStatus, Rotated, Row, RowId};
-use crate::{multi_region, primary_region, shared_rotation};
+use crate::{identities, multi_region, primary_region, shared_rotation};
 
 /// What one Region tells another. New variants go to the end: the position is part of the encoding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,12 +93,14 @@ pub enum Message {
         /// The version.
         material_id: KeyMaterialId,
     },
+    /// Of identities.
+    Identity(Box<IdentityMessage>),
 }
 
 /// A message as it arrives: the same as [`Message`], but material comes with its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delivered {
-    /// Any message but `TransferMaterial`.
+    /// Any message that arrives as it was sent: without material and without a secret.
     Plain(Message),
     /// A version of the material, sealed by a domain key of the receiving Region.
     Material {
@@ -105,6 +108,13 @@ pub enum Delivered {
         reference: MaterialReference,
         /// Its bytes.
         sealed: SealedMaterial,
+    },
+    /// A row of an identity, its secret sealed by a domain key of the receiving Region.
+    Secret {
+        /// Which one.
+        reference: SecretReference,
+        /// Its secret.
+        sealed: SealedSecret,
     },
 }
 
@@ -131,6 +141,7 @@ impl Message {
             | Self::PrimaryUpdated(_)
             | Self::CreateImportedReplica { .. }
             | Self::ImportedMaterialExpired { .. } => 2,
+            Self::Identity(_) => 3,
         }
     }
 }
@@ -141,6 +152,7 @@ impl Delivered {
         match self {
             Self::Plain(message) => message.format(),
             Self::Material { .. } => 1,
+            Self::Secret { .. } => 3,
         }
     }
 }
@@ -306,6 +318,10 @@ pub(crate) fn apply_message(
         Delivered::Plain(Message::PrimaryChanged(membership)) => primary_region::learn(draft, from, membership),
         Delivered::Plain(Message::ReplicaMissing { key_id, epoch }) => {
             multi_region::replica_missing(draft, from, *key_id, *epoch);
+        }
+        Delivered::Plain(Message::Identity(message)) => identities::messages::receive(draft, from, message),
+        Delivered::Secret { reference, sealed } => {
+            identities::messages::receive_secret(draft, from, reference, sealed);
         }
         // None is ever sent like this: material travels sealed, events stay in their Region.
         Delivered::Plain(

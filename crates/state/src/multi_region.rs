@@ -120,7 +120,7 @@ pub(crate) fn create_replica(draft: &mut Draft<'_>, from: &Region, replica: &New
         return false;
     }
     if let Some(policy) = &replica.policy {
-        draft.put(Row::Policy(Arc::new(PolicyRecord { key_id, policy: policy.clone() })));
+        draft.put(Row::Policy(Arc::new(PolicyRecord { key_id, policy: policy.as_str().into() })));
     }
     draft.put_tags(key_id, replica.tags.clone());
     let set = MultiRegion {

@@ -10,6 +10,6 @@ use crate::rows::{PolicyRecord, Row};
 /// Replaces the policy; allowed in every key state.
 pub(crate) fn put(draft: &mut Draft<'_>, key_id: KeyId, policy: &str) -> Outcome {
     draft.key(key_id)?;
-    draft.put(Row::Policy(Arc::new(PolicyRecord { key_id, policy: policy.to_owned() })));
+    draft.put(Row::Policy(Arc::new(PolicyRecord { key_id, policy: policy.into() })));
     Ok(Done::Nothing)
 }

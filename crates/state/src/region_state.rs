@@ -9,9 +9,11 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use meridian_crypto::{DomainKeyId, WrappedDomainKey};
 use meridian_model::{AccountId, AliasName, KeyArn, KeyId, KeyMaterialId, Partition, Region, Timestamp};
+use meridian_policy::StoredPolicy;
 
 use crate::command::DecodeError;
 use crate::grants::GrantTable;
+use crate::identities::IdentityTable;
 use crate::rows::{
     AliasRecord, Change, KeyRecord, LinkCursor, MaterialRecord, Meta, OutboxRow, PolicyRecord, RotationRecord, Row,
     RowId, TagsRecord, VersionRecord,
@@ -37,6 +39,7 @@ pub struct RegionState {
     rotations: OrdMap<KeyId, Arc<RotationRecord>>,
     grants: GrantTable,
     usage: UsageTable,
+    identities: IdentityTable,
     // Indexes, derived from the tables above.
     keys_by_account: OrdSet<(AccountId, KeyId)>,
     key_counts: OrdMap<AccountId, usize>,
@@ -65,6 +68,7 @@ impl RegionState {
             rotations: OrdMap::new(),
             grants: GrantTable::default(),
             usage: UsageTable::default(),
+            identities: IdentityTable::default(),
             keys_by_account: OrdSet::new(),
             key_counts: OrdMap::new(),
             aliases_by_key: OrdMap::new(),
@@ -104,6 +108,7 @@ impl RegionState {
             .chain(self.rotations.values().cloned().map(Row::Rotation))
             .chain(self.grants.rows().cloned().map(Row::Grant))
             .chain(self.usage.rows())
+            .chain(self.identities.rows().map(Row::Identity))
             .map(|row| (row.id().encode(), row.encode()))
     }
 
@@ -218,7 +223,13 @@ impl RegionState {
     /// The policy that a key was given; `None` if it has the default policy.
     #[must_use]
     pub fn policy(&self, key_id: KeyId) -> Option<&str> {
-        self.policies.get(&key_id).map(|row| row.policy.as_str())
+        self.key_policy(key_id).map(StoredPolicy::text)
+    }
+
+    /// As [`RegionState::policy`], with what it was compiled to.
+    #[must_use]
+    pub fn key_policy(&self, key_id: KeyId) -> Option<&StoredPolicy> {
+        self.policies.get(&key_id).map(|row| &row.policy)
     }
 
     /// The grants of all keys.
@@ -231,6 +242,12 @@ impl RegionState {
     #[must_use]
     pub fn usage(&self) -> &UsageTable {
         &self.usage
+    }
+
+    /// Users, groups, roles, their policies and access keys.
+    #[must_use]
+    pub fn identities(&self) -> &IdentityTable {
+        &self.identities
     }
 
     /// A domain key.
@@ -329,6 +346,7 @@ impl RegionState {
             Row::Grant(row) => self.grants.put(row),
             Row::UsageTracking(since) => self.usage.set_tracked_since(Some(since)),
             Row::Usage(row) => self.usage.put(row),
+            Row::Identity(row) => self.identities.put(row),
             Row::Rotation(row) => self.rescheduling(row.key_id, |state| {
                 state.rotations.insert(row.key_id, row);
             }),
@@ -364,6 +382,7 @@ impl RegionState {
             RowId::Grant(key_id, grant_id) => self.grants.delete(*key_id, *grant_id),
             RowId::UsageTracking => self.usage.set_tracked_since(None),
             RowId::Usage(key_id) => self.usage.delete(*key_id),
+            RowId::Identity(id) => self.identities.delete(id),
             RowId::Rotation(key_id) => self.rescheduling(*key_id, |state| {
                 state.rotations.remove(key_id);
             }),

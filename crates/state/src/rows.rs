@@ -8,17 +8,19 @@ use std::sync::Arc;
 use meridian_crypto::{DomainKeyId, SealedMaterial, WrappedDomainKey};
 use meridian_model::{
     AccountId, AliasName, GrantId, KeyId, KeyMaterialId, KeySpec, KeyState, KeyUsageType, MultiRegionKeyType,
-    OriginType, Region, RotationType, Timestamp,
+    OriginType, Region, RotationType, Timestamp, UniqueId,
 };
+use meridian_policy::StoredPolicy;
 use serde::{Deserialize, Serialize};
 
 use crate::command::DecodeError;
 use crate::grants::GrantRecord;
+use crate::identities::{IdentityRow, IdentityRowId};
 use crate::links::Message;
 use crate::usage::UsageRecord;
 
 /// The newest version of the encoding of rows. Each row is written in the oldest version that has it.
-pub const ROW_FORMAT: u8 = 2;
+pub const ROW_FORMAT: u8 = 3;
 
 /// One changed row, as a storage engine sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,7 +222,7 @@ pub struct PolicyRecord {
     /// The key.
     pub key_id: KeyId,
     /// The document, at most 32,768 bytes.
-    pub policy: String,
+    pub policy: StoredPolicy,
 }
 
 /// One message that waits to be delivered to a Region, or, under this Region's own name, to be published here.
@@ -278,6 +280,8 @@ pub enum Row {
     UsageTracking(Timestamp),
     /// See [`UsageRecord`].
     Usage(Arc<UsageRecord>),
+    /// See [`IdentityRow`].
+    Identity(IdentityRow),
 }
 
 /// Names a row.
@@ -311,6 +315,8 @@ pub enum RowId {
     UsageTracking,
     /// The last use of a key.
     Usage(KeyId),
+    /// A row of an identity.
+    Identity(IdentityRowId),
 }
 
 /// A change of one row.
@@ -341,6 +347,7 @@ impl Row {
             Self::Grant(row) => RowId::Grant(row.key_id, row.grant_id),
             Self::UsageTracking(_) => RowId::UsageTracking,
             Self::Usage(row) => RowId::Usage(row.key_id),
+            Self::Identity(row) => RowId::Identity(row.id()),
         }
     }
 
@@ -362,6 +369,7 @@ impl Row {
             Self::Grant(row) => encode(2, row),
             Self::UsageTracking(row) => encode(2, row),
             Self::Usage(row) => encode(2, row),
+            Self::Identity(row) => encode_identity(row),
         }
     }
 
@@ -386,7 +394,7 @@ impl Row {
             table::GRANT => Self::Grant(Arc::new(decode(value)?)),
             table::USAGE if id.len() == 1 => Self::UsageTracking(decode(value)?),
             table::USAGE => Self::Usage(Arc::new(decode(value)?)),
-            unknown => return Err(DecodeError::UnknownTable(unknown)),
+            _ => Self::Identity(decode_identity(table, value)?),
         };
         if row.id().encode() == id { Ok(row) } else { Err(DecodeError::MisplacedRow) }
     }
@@ -415,6 +423,7 @@ impl RowId {
             Self::Grant(key_id, grant_id) => joined(table::GRANT, &[&key_id.to_bytes(), grant_id.as_bytes()]),
             Self::UsageTracking => vec![table::USAGE],
             Self::Usage(key_id) => joined(table::USAGE, &[&key_id.to_bytes()]),
+            Self::Identity(id) => identity_id(id),
         }
     }
 }
@@ -427,6 +436,49 @@ impl Change {
             Self::Put(row) => RowChange { key: row.id().encode(), value: Some(row.encode()) },
             Self::Delete(id) => RowChange { key: id.encode(), value: None },
         }
+    }
+}
+
+fn encode_identity(row: &IdentityRow) -> Vec<u8> {
+    match row {
+        IdentityRow::Regions(row) => encode(3, row),
+        IdentityRow::User(row) => encode(3, row),
+        IdentityRow::Group(row) => encode(3, row),
+        IdentityRow::Role(row) => encode(3, row),
+        IdentityRow::Policy(row) => encode(3, row),
+        IdentityRow::PolicyVersion(row) => encode(3, row),
+        IdentityRow::AccessKey(row) => encode(3, row),
+        IdentityRow::SessionKey(row) => encode(3, row),
+    }
+}
+
+fn decode_identity(table: u8, value: &[u8]) -> Result<IdentityRow, DecodeError> {
+    Ok(match table {
+        table::REGIONS => IdentityRow::Regions(Arc::new(decode(value)?)),
+        table::USER => IdentityRow::User(Arc::new(decode(value)?)),
+        table::GROUP => IdentityRow::Group(Arc::new(decode(value)?)),
+        table::ROLE => IdentityRow::Role(Arc::new(decode(value)?)),
+        table::MANAGED_POLICY => IdentityRow::Policy(Arc::new(decode(value)?)),
+        table::POLICY_VERSION => IdentityRow::PolicyVersion(Arc::new(decode(value)?)),
+        table::ACCESS_KEY => IdentityRow::AccessKey(Arc::new(decode(value)?)),
+        table::SESSION_KEY => IdentityRow::SessionKey(Arc::new(decode(value)?)),
+        unknown => return Err(DecodeError::UnknownTable(unknown)),
+    })
+}
+
+fn identity_id(id: &IdentityRowId) -> Vec<u8> {
+    let of = |table, id: &UniqueId| joined(table, &[id.as_str().as_bytes()]);
+    match id {
+        IdentityRowId::Regions => vec![table::REGIONS],
+        IdentityRowId::User(id) => of(table::USER, id),
+        IdentityRowId::Group(id) => of(table::GROUP, id),
+        IdentityRowId::Role(id) => of(table::ROLE, id),
+        IdentityRowId::Policy(id) => of(table::MANAGED_POLICY, id),
+        IdentityRowId::PolicyVersion(id, version) => {
+            joined(table::POLICY_VERSION, &[id.as_str().as_bytes(), &[0], &version.to_be_bytes()]) // no id has a byte 0
+        }
+        IdentityRowId::AccessKey(id) => joined(table::ACCESS_KEY, &[id.as_str().as_bytes()]),
+        IdentityRowId::SessionKey(id) => joined(table::SESSION_KEY, &[&id.0]),
     }
 }
 
@@ -461,4 +513,12 @@ mod table {
     pub(super) const ROTATION: u8 = 11;
     pub(super) const GRANT: u8 = 12;
     pub(super) const USAGE: u8 = 13;
+    pub(super) const REGIONS: u8 = 14;
+    pub(super) const USER: u8 = 15;
+    pub(super) const GROUP: u8 = 16;
+    pub(super) const ROLE: u8 = 17;
+    pub(super) const MANAGED_POLICY: u8 = 18;
+    pub(super) const POLICY_VERSION: u8 = 19;
+    pub(super) const ACCESS_KEY: u8 = 20;
+    pub(super) const SESSION_KEY: u8 = 21;
 }

@@ -8,12 +8,12 @@ use meridian_state::{Command, RegionState, apply};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
-/// The lines of every golden file whose name starts with `kind`.
+/// The lines of every golden file of a `kind`.
 fn golden(kind: &str) -> Vec<Vec<u8>> {
     let entries = std::fs::read_dir(Path::new(GOLDEN)).expect("part of the tree");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
     paths.sort();
-    paths.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(kind)));
+    paths.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(kind)));
     let lines = paths.iter().flat_map(|path| {
         let text = std::fs::read_to_string(path).expect("readable");
         text.lines().map(|line| hex::decode(line).expect("hexadecimal")).collect::<Vec<_>>()

@@ -1,13 +1,18 @@
 //! Properties of the state machine: determinism, snapshots, indexes, and what a refusal may change.
 
+#[path = "identity_world/mod.rs"]
+mod world;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use meridian_crypto::{DomainKeyId, SealedMaterial, WrappedDomainKey};
 use meridian_model::{
-    AccountId, AliasName, KeyId, KeyMaterialId, KeySpec, KeyState, KeyUsageType, OriginType, Partition, Region,
-    Timestamp,
+    AccountId, AliasName, EntityKind, KeyId, KeyMaterialId, KeySpec, KeyState, KeyUsageType, OriginType, Partition,
+    Region, Timestamp,
 };
 use meridian_state::command::{AliasTarget, CreateKey, ImportKind, ImportMaterial, NewMaterial, ReserveReplica};
+use meridian_state::identities::IdentityChange;
+use meridian_state::identities::change::Membership;
 use meridian_state::links::{Delivered, Message};
 use meridian_state::{Command, Op, RegionState, apply};
 use proptest::prelude::*;
@@ -85,7 +90,26 @@ fn any_op() -> impl Strategy<Value = Op> {
             Op::ImportMaterial(ImportMaterial { key_id: key_id(3 * n), material: material(m), kind, description: None, valid_to: end.map(Timestamp::from_millis) })
         }),
         2 => (0u8..3, prop::option::of(1u8..4)).prop_map(|(n, m)| Op::DeleteImportedMaterial { key_id: key_id(3 * n), material_id: m.map(|m| KeyMaterialId::from_bytes([m; 32])) }),
+        6 => any_identity_change().prop_map(|change| Op::Identity(Box::new(change))),
         1 => (0u8..3).prop_map(|n| Op::AddDomainKey(WrappedDomainKey { id: DomainKeyId([n; 16]), created_at: Timestamp::from_millis(u64::from(n)), nonce: [n; 12], ciphertext: vec![n; 48] })),
+    ]
+}
+
+/// Changes that meet often enough for many of them to be accepted.
+fn any_identity_change() -> impl Strategy<Value = IdentityChange> {
+    let names = || prop::sample::select(vec!["a", "B"]);
+    prop_oneof![
+        3 => Just(world::regions("us-east-1", &["us-east-1", "eu-west-1"])),
+        1 => Just(world::regions("eu-west-1", &["us-east-1", "eu-west-1"])),
+        3 => names().prop_map(world::create_user),
+        2 => names().prop_map(world::create_group),
+        2 => names().prop_map(world::create_policy),
+        2 => names().prop_map(|text| world::new_version(text, true)),
+        2 => (names(), 1u8..4).prop_map(|(text, number)| world::create_access_key(Some(text), number)),
+        2 => (names(), names()).prop_map(|(user, policy)| IdentityChange::AttachPolicy { entity: world::entity(EntityKind::User, user), policy: world::policy_arn(policy) }),
+        2 => (names(), names()).prop_map(|(user, group)| IdentityChange::AddUserToGroup(Membership { account: world::account(), user: world::name(user), group: world::name(group) })),
+        1 => names().prop_map(|text| IdentityChange::DeleteEntity(world::entity(EntityKind::User, text))),
+        1 => (names(), names()).prop_map(|(from, to)| IdentityChange::UpdateEntity { entity: world::entity(EntityKind::User, from), path: None, name: Some(world::name(to)) }),
     ]
 }
 

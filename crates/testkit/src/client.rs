@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use meridian::endpoint::RegionEndpoint;
-use meridian_identity::Caller;
+use meridian_identity::{Caller, CallerSource};
 #[allow(clippy::wildcard_imports)] // the requests and responses of the operations below
 use meridian_model::shapes::*;
 use meridian_model::{AccountId, Blob, DataKeySpec, KeyId, Partition, Request, Response, SecretBlob, ServiceError};
@@ -73,6 +73,7 @@ calls! {
     PutKeyPolicy: PutKeyPolicyRequest -> PutKeyPolicyResponse;
     ReEncrypt: ReEncryptRequest -> ReEncryptResponse;
     ReplicateKey: ReplicateKeyRequest -> ReplicateKeyResponse;
+    RevokeGrant: RevokeGrantRequest -> RevokeGrantResponse;
     RotateKeyOnDemand: RotateKeyOnDemandRequest -> RotateKeyOnDemandResponse;
     ScheduleKeyDeletion: ScheduleKeyDeletionRequest -> ScheduleKeyDeletionResponse;
     Sign: SignRequest -> SignResponse;
@@ -94,7 +95,7 @@ enum Target {
     Region(Arc<RegionEndpoint>),
 }
 
-/// Calls the service as the root user of one account. Cheap to clone.
+/// Calls the service as one caller, the root user of an account unless told otherwise. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
     target: Target,
@@ -116,21 +117,34 @@ impl Client {
         Self { target: self.target.clone(), caller: root(account) }
     }
 
+    /// The same, as `caller`.
+    #[must_use]
+    pub fn with_caller(&self, caller: &Arc<Caller>) -> Self {
+        Self { target: self.target.clone(), caller: Arc::clone(caller) }
+    }
+
     /// Sends `request` once and waits for its answer.
     ///
     /// # Errors
     /// What a client is told.
     pub async fn call<C: Call>(&self, request: C) -> Result<C::Answer, ServiceError> {
-        let request: Request = request.into();
+        let response = self.send(request.into()).await?;
+        Ok(C::answer(response).expect("an operation gives its own answer"))
+    }
+
+    /// As [`Client::call`], for a request of any operation.
+    ///
+    /// # Errors
+    /// What a client is told.
+    pub async fn send(&self, request: Request) -> Result<Response, ServiceError> {
         let operation = request.operation();
-        let response = match &self.target {
-            Target::Node(service) => service.call(self.node_context(), request).await?,
+        match &self.target {
+            Target::Node(service) => service.call(self.node_context(), request).await,
             Target::Region(endpoint) => {
                 let body = endpoint.call(self.context(), request).await?;
-                Response::decode(operation, &body)?
+                Response::decode(operation, &body)
             }
-        };
-        Ok(C::answer(response).expect("an operation gives its own answer"))
+        }
     }
 
     /// A new key with the description `description`.
@@ -235,6 +249,7 @@ impl Client {
             source_ip: LOOPBACK,
             user_agent: Some(USER_AGENT.to_owned()),
             tls: None,
+            endpoint: None,
         }
     }
 
@@ -257,7 +272,9 @@ pub fn account(number: u64) -> AccountId {
 }
 
 fn root(account: AccountId) -> Arc<Caller> {
-    Arc::new(Caller::root(Partition::Aws, account, &account.to_string()))
+    // As the credentials of a configuration are, so that no access key has to stand in the state.
+    let caller = Caller::root(Partition::Aws, account, &account.to_string());
+    Arc::new(Caller { source: CallerSource::Configuration, ..caller })
 }
 
 /// Unique within the test.

@@ -131,6 +131,7 @@ impl Cluster {
             service: ServiceConfig {
                 max_staleness: Duration::from_secs(1),
                 on_stale: OnStale::Refuse,
+                first_administrator: None,
                 attestation_roots: Arc::default(),
             },
         }

@@ -6,6 +6,7 @@
 //! | [`waiting`] | waiting for a leader or for a state, on watches |
 //! | [`switchboard`], [`place`] | the network between nodes: cut, delayed, held |
 //! | [`client`] | typed requests to a node or a Region, in process |
+//! | [`identities`] | users and roles, and their policies |
 //! | [`imports`] | key material of a client, wrapped for its way |
 //! | [`http_endpoint`] | a Region behind HTTP, for real clients |
 //! | [`trails`] | what the audit trails hold |
@@ -18,6 +19,7 @@ pub mod client;
 pub mod cluster;
 pub mod data_files;
 pub mod http_endpoint;
+pub mod identities;
 pub mod imports;
 pub mod place;
 pub mod secrets_in_clear;

@@ -248,6 +248,7 @@ async fn secrets_stand_in_no_file_and_in_no_trace_output() {
         let (domain_keys, materials) = secrets.counts();
         println!("{place}: {domain_keys} domain keys, {materials} materials");
         assert!(domain_keys >= 3 && materials >= 15, "{domain_keys} domain keys, {materials} materials");
+        assert!(secrets.identity_count() >= 1, "the key for session tokens");
         patterns.extend(secrets.patterns());
     }
     for name in cluster.running(meridian_testkit::Place::Everywhere) {

@@ -177,6 +177,8 @@ impl Deployment {
         for node in 1..=3 {
             self.wait_ready(node);
         }
+        // The leader makes the administrator as soon as it is one.
+        self.client(1).call_until_done("ListKeys", &serde_json::json!({}));
         nodes
     }
 

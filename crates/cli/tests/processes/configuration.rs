@@ -124,7 +124,10 @@ fn a_configuration_that_cannot_be_is_refused() {
     check("[seal]", "[limits]\nconnections_max = 0\n[seal]", &["limits.connections_max", "1 or more"]);
     check("[seal]", "[limits]\nbody_bytes_max = 0\n[seal]", &["limits.body_bytes_max"]);
     check("[seal]", "[limits]\nrequest_timeout_ms = 0\n[seal]", &["limits.request_timeout_ms", "1 or more"]);
-    check("secret_access_key_file = \"admin.secret\"", "", &["credentials", "exactly one"]);
+    check("secret_access_key_file = \"admin.secret\"", "", &["administrator", "secret_access_key_file"]);
+    check("[administrator]", "[administrator]\ncolour = 3", &["administrator", "colour"]);
+    let credential = "[[credentials]]\naccess_key_id = \"AKIAEXAMPLEMERIDIAN1\"\naccount = \"111122223333\"\n[tls]";
+    check("[tls]", credential, &["credentials", "exactly one"]);
     check("account = \"000000000000\"", "account = \"12\"", &["account", "12"]);
     check("[tls]", "[tls", &["[tls"]);
     check("[[members]]\nid = 2", "[[members]]\nid = 1", &["members", "twice"]);

@@ -2,12 +2,14 @@
 
 use meridian_model::{ErrorCode, ServiceError};
 
+use crate::credentials::CredentialFault;
+use crate::query::QueryCode;
 use crate::sigv4::{ALGORITHM, Service, TERMINATOR};
 
 /// Why the signature of a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// No `Authorization` header, or one of another scheme.
+    /// No signature, or one of another scheme.
     #[error("Missing Authentication Token")]
     MissingAuthenticationToken,
     /// More than one header where exactly one is meant; two readers could choose differently.
@@ -16,16 +18,16 @@ pub enum SignatureError {
         /// The name in question.
         header: String,
     },
-    /// The signature stands in the query string.
-    #[error("Presigned requests are not supported. Put the signature into the Authorization header.")]
-    Presigned,
+    /// One signature in the header and one in the query string; two readers could choose differently.
+    #[error("Only one auth mechanism allowed; the request has a signature in its header and one in its query string.")]
+    TwoSignatures,
     /// Another algorithm of the family, such as the asymmetric one.
     #[error("Unsupported AWS 'algorithm': '{algorithm}' (only {ALGORITHM} for now).")]
     UnsupportedAlgorithm {
         /// What was asked for.
         algorithm: String,
     },
-    /// A part of the `Authorization` header, or the date, is missing. The message lists all of them.
+    /// A part of the signature, or the date, is missing. The message lists all of them.
     #[error("{0}")]
     MissingParts(String),
     /// The `Authorization` header is no list of `key=value`, or gives a key twice.
@@ -49,7 +51,7 @@ pub enum SignatureError {
     #[error("Illegal hex character in escape % pattern in the query string")]
     MalformedQuery,
     /// Signed too long ago.
-    #[error("Signature expired: {signed} is now earlier than {earliest} ({now} - 5 min.)")]
+    #[error("Signature expired: {signed} is now earlier than {earliest} ({now} - {validity})")]
     Expired {
         /// When it was signed.
         signed: String,
@@ -57,6 +59,8 @@ pub enum SignatureError {
         earliest: String,
         /// The time of the service.
         now: String,
+        /// How long such a signature is good for.
+        validity: String,
     },
     /// Signed in the future.
     #[error("Signature not yet current: {signed} is still later than {latest} ({now} + 5 min.)")]
@@ -80,9 +84,21 @@ pub enum SignatureError {
     /// The credential is scoped to another Region, service, date or terminator. The message lists all faults.
     #[error("{0}")]
     WrongScope(String),
-    /// The access key does not exist, or a session token was sent.
+    /// The access key does not exist or is inactive, or the session token is not one of this access key.
     #[error("The security token included in the request is invalid.")]
     UnrecognizedClient,
+    /// The temporary credentials have expired.
+    #[error("The security token included in the request is expired")]
+    ExpiredToken,
+    /// A header that only services send, from somebody else.
+    #[error("The request has headers that only services may send.")]
+    NotAService,
+    /// A header of a service that cannot be read.
+    #[error("The headers that say for whom the service calls are malformed.")]
+    MalformedServiceCall,
+    /// Access keys cannot be looked up just now.
+    #[error("The service cannot verify requests at the moment. Try the request again.")]
+    Unavailable,
     /// `x-amz-content-sha256` is not the hash of the body.
     #[error("The provided 'x-amz-content-sha256' header does not match what was computed.")]
     BodyHashMismatch,
@@ -100,13 +116,14 @@ impl SignatureError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::MissingAuthenticationToken => ErrorCode::MissingAuthenticationToken,
-            Self::Presigned
+            Self::TwoSignatures
             | Self::UnsupportedAlgorithm { .. }
             | Self::MissingParts(_)
             | Self::MalformedAuthorization(_)
             | Self::MalformedDate { .. }
             | Self::MalformedCredential { .. }
-            | Self::MalformedQuery => ErrorCode::IncompleteSignature,
+            | Self::MalformedQuery
+            | Self::MalformedServiceCall => ErrorCode::IncompleteSignature,
             Self::DuplicateHeader { .. }
             | Self::Expired { .. }
             | Self::NotYetCurrent { .. }
@@ -114,25 +131,40 @@ impl SignatureError {
             | Self::HeaderNotSigned { .. }
             | Self::WrongScope(_)
             | Self::BodyHashMismatch
+            | Self::NotAService
             | Self::Mismatch => ErrorCode::InvalidSignature,
             Self::UnrecognizedClient => ErrorCode::UnrecognizedClient,
+            Self::ExpiredToken => ErrorCode::ExpiredToken,
+            Self::Unavailable => ErrorCode::ServiceUnavailable,
         }
     }
 
-    /// Code and HTTP status in the query protocol of STS and IAM, which names the same faults differently.
+    /// The code in the query protocol of STS and IAM, which names the same faults differently.
     #[must_use]
-    pub const fn query_code(&self) -> (&'static str, u16) {
+    pub const fn query_code(&self) -> QueryCode {
         match self.code() {
-            ErrorCode::MissingAuthenticationToken => ("MissingAuthenticationToken", 403),
-            ErrorCode::UnrecognizedClient => ("InvalidClientTokenId", 403),
-            ErrorCode::InvalidSignature => ("SignatureDoesNotMatch", 403),
-            _ => ("IncompleteSignature", 400),
+            ErrorCode::MissingAuthenticationToken => QueryCode::MissingAuthenticationToken,
+            ErrorCode::UnrecognizedClient => QueryCode::InvalidClientTokenId,
+            ErrorCode::ExpiredToken => QueryCode::ExpiredToken,
+            ErrorCode::ServiceUnavailable => QueryCode::ServiceUnavailable,
+            ErrorCode::InvalidSignature => QueryCode::SignatureDoesNotMatch,
+            _ => QueryCode::IncompleteSignature,
         }
     }
 
     /// The faults of a credential scope, as one message in the order in which the service lists them.
     pub(crate) fn wrong_scope(faults: &[ScopeFault<'_>]) -> Self {
         Self::WrongScope(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl From<CredentialFault> for SignatureError {
+    fn from(fault: CredentialFault) -> Self {
+        match fault {
+            CredentialFault::Unrecognized => Self::UnrecognizedClient,
+            CredentialFault::Expired => Self::ExpiredToken,
+            CredentialFault::Unavailable => Self::Unavailable,
+        }
     }
 }
 

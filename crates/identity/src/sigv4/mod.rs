@@ -1,7 +1,8 @@
-//! AWS Signature Version 4 in the `Authorization` header: made by clients, verified by the service.
+//! AWS Signature Version 4: in the `Authorization` header, made by clients and verified by the service, or in the query
+//! string (presigned), verified only.
 //!
-//! Source: AWS IAM User Guide, "Create a signed AWS API request". The form in the query string (presigned), chunked
-//! uploads and the asymmetric variant (SigV4A) are refused by name.
+//! Source: AWS IAM User Guide, "Create a signed AWS API request". Chunked uploads and the asymmetric variant (SigV4A) are
+//! refused by name.
 //!
 //! Always true: signing and verifying build the canonical request with the same code, the body is always covered, and
 //! whatever two readers could understand differently (a header twice, two hosts) is refused.
@@ -10,6 +11,7 @@ mod authorization;
 mod canonical;
 mod date;
 mod error;
+mod presigned;
 mod sign;
 mod signing_key;
 #[cfg(test)]
@@ -18,7 +20,7 @@ mod verify;
 
 pub use error::SignatureError;
 pub use sign::{SignError, sign};
-pub use verify::{Accepted, SKEW_MAX, Verified, Verifier, claimed_service};
+pub use verify::{Accepted, SKEW_MAX, Verified, Verifier, claimed_service, is_presigned};
 
 /// The name of the algorithm.
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";

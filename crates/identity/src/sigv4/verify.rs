@@ -13,11 +13,13 @@ use meridian_model::{Region, Timestamp};
 use subtle::ConstantTimeEq;
 
 use crate::caller::Caller;
-use crate::credentials::{ACCESS_KEY_ID_LENGTH_MAX, AccessKey, CredentialStore};
+use crate::credentials::{ACCESS_KEY_ID_LENGTH_MAX, AccessKey, Claimed, CredentialStore};
+use crate::service_calls;
 use crate::sigv4::authorization::{Authorization, Credential};
 use crate::sigv4::canonical::{self, hex_sha256, must_be_signed};
 use crate::sigv4::date::SignatureDate;
 use crate::sigv4::error::ScopeFault;
+use crate::sigv4::presigned::Presigned;
 use crate::sigv4::signing_key::{SigningKey, SigningKeyCache};
 use crate::sigv4::{ALGORITHM, Service, SignatureError, TERMINATOR};
 
@@ -33,6 +35,10 @@ const AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sh
 pub struct Accepted<'a> {
     /// The Regions that it serves.
     pub regions: &'a [Region],
+    /// The Regions that requests to IAM may be signed for, which belongs to none.
+    pub regions_of_iam: &'a [Region],
+    /// The Region that such requests are meant for, whatever they are signed for.
+    pub home_of_iam: &'a Region,
     /// The services that it serves; the first one is named to callers of another service.
     pub services: &'a [Service],
 }
@@ -75,36 +81,34 @@ impl<S: CredentialStore> Verifier<S> {
         now: Timestamp,
         accepted: Accepted<'_>,
     ) -> Result<Verified, SignatureError> {
-        refuse_presigned(parts)?;
-        let header = text(single(&parts.headers, &AUTHORIZATION)?)?;
-        let header = header.ok_or(SignatureError::MissingAuthenticationToken)?;
-        let amz_date = single(&parts.headers, &AMZ_DATE)?;
-        let http_date = if amz_date.is_none() { single(&parts.headers, &DATE)? } else { None };
-        let authorization = Authorization::parse(header, amz_date.or(http_date).is_some())?;
-        let date = signature_date(text(amz_date)?, text(http_date)?)?;
-        check_skew(date, now)?;
+        let presigned = Presigned::read(parts)?;
+        let (authorization, date) = match &presigned {
+            Some(presigned) => by_query(presigned, parts, now)?,
+            None => by_header(parts, now)?,
+        };
         check_signed_headers(parts, authorization.signed_headers)?;
         let credential = Credential::parse(authorization.credential)?;
         let (region, service) = check_scope(credential, &date, accepted)?;
-        let access_key = self.access_key(credential.access_key_id, &region, &parts.headers)?;
+        let session_token = match &presigned {
+            Some(presigned) => presigned.session_token(),
+            None => text(single(&parts.headers, &AMZ_SECURITY_TOKEN)?)?,
+        };
+        let claimed = Claimed { access_key_id: credential.access_key_id, session_token, region: &region };
+        let access_key = self.access_key(claimed)?;
         let body_hash = hex_sha256(body);
         check_body_hash(&parts.headers, &body_hash)?;
         let request_hash = canonical::request_hash(parts, authorization.signed_headers, &body_hash)?;
         self.check_signature(authorization, credential, date, &request_hash, &access_key)?;
-        Ok(Verified { caller: access_key.caller, region, service, signed_at: date.timestamp() })
+        let caller = service_calls::caller_of(&self.store, access_key.caller, &parts.headers, &region)?;
+        Ok(Verified { caller, region, service, signed_at: date.timestamp() })
     }
 
-    /// The access key, if there is one of that id and the request needs no session token.
-    fn access_key(
-        &self,
-        access_key_id: &str,
-        region: &Region,
-        headers: &HeaderMap,
-    ) -> Result<AccessKey, SignatureError> {
-        if access_key_id.len() > ACCESS_KEY_ID_LENGTH_MAX || headers.contains_key(AMZ_SECURITY_TOKEN) {
+    /// The access key that the request claims, with its session token if it has one.
+    fn access_key(&self, claimed: Claimed<'_>) -> Result<AccessKey, SignatureError> {
+        if claimed.access_key_id.len() > ACCESS_KEY_ID_LENGTH_MAX {
             return Err(SignatureError::UnrecognizedClient);
         }
-        self.store.lookup(access_key_id, region).ok_or(SignatureError::UnrecognizedClient)
+        Ok(self.store.lookup(claimed)?)
     }
 
     fn check_signature(
@@ -137,10 +141,47 @@ impl<S: CredentialStore> Verifier<S> {
 ///
 /// Proves nothing: it chooses the protocol in which a refusal is told, and no more.
 #[must_use]
-pub fn claimed_service(headers: &HeaderMap) -> Option<Service> {
-    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let credential = Credential::parse(Authorization::parse(header, true).ok()?.credential).ok()?;
+pub fn claimed_service(parts: &Parts) -> Option<Service> {
+    let presigned = Presigned::read(parts).ok()?;
+    let authorization = match &presigned {
+        Some(presigned) => presigned.authorization(),
+        None => Authorization::parse(parts.headers.get(AUTHORIZATION)?.to_str().ok()?, true),
+    };
+    let credential = Credential::parse(authorization.ok()?.credential).ok()?;
     [Service::Kms, Service::Sts, Service::Iam].into_iter().find(|service| service.as_str() == credential.service)
+}
+
+/// Whether a request claims to carry its signature in the query string.
+#[must_use]
+pub fn is_presigned(parts: &Parts) -> bool {
+    Presigned::is_claimed(parts)
+}
+
+/// The signature in the `Authorization` header, made at a time that is not far from now.
+fn by_header(parts: &Parts, now: Timestamp) -> Result<(Authorization<'_>, SignatureDate), SignatureError> {
+    let header = text(single(&parts.headers, &AUTHORIZATION)?)?;
+    let header = header.ok_or(SignatureError::MissingAuthenticationToken)?;
+    let amz_date = single(&parts.headers, &AMZ_DATE)?;
+    let http_date = if amz_date.is_none() { single(&parts.headers, &DATE)? } else { None };
+    let authorization = Authorization::parse(header, amz_date.or(http_date).is_some())?;
+    let date = signature_date(text(amz_date)?, text(http_date)?)?;
+    check_age(date, SKEW_MAX, now)?;
+    Ok((authorization, date))
+}
+
+/// The signature in the query string, which is good for as long as it says.
+fn by_query<'a>(
+    presigned: &'a Presigned,
+    parts: &Parts,
+    now: Timestamp,
+) -> Result<(Authorization<'a>, SignatureDate), SignatureError> {
+    if parts.headers.contains_key(AUTHORIZATION) {
+        return Err(SignatureError::TwoSignatures);
+    }
+    let authorization = presigned.authorization()?;
+    let date = signature_date(presigned.date(), None)?;
+    check_age(date, presigned.validity()?.unwrap_or(SKEW_MAX), now)?;
+    Ok((authorization, date))
 }
 
 /// The signature over the string to sign.
@@ -172,16 +213,6 @@ fn text(value: Option<&http::HeaderValue>) -> Result<Option<&str>, SignatureErro
         .map_err(|_| SignatureError::MalformedAuthorization("a header holds other than visible ASCII"))
 }
 
-/// Refuses signatures in the query string, which this version does not verify.
-fn refuse_presigned(parts: &Parts) -> Result<(), SignatureError> {
-    let query = parts.uri.query().unwrap_or_default();
-    let is_presigned = query.split('&').any(|parameter| {
-        let name = parameter.split('=').next().unwrap_or_default();
-        name.eq_ignore_ascii_case("x-amz-algorithm") || name.eq_ignore_ascii_case("x-amz-signature")
-    });
-    if is_presigned { Err(SignatureError::Presigned) } else { Ok(()) }
-}
-
 fn signature_date(amz_date: Option<&str>, http_date: Option<&str>) -> Result<SignatureDate, SignatureError> {
     let (date, parsed) = match (amz_date, http_date) {
         (Some(date), _) => (date, SignatureDate::parse_basic(date)),
@@ -190,14 +221,23 @@ fn signature_date(amz_date: Option<&str>, http_date: Option<&str>) -> Result<Sig
     parsed.ok_or_else(|| SignatureError::MalformedDate { date: date.to_owned() })
 }
 
-fn check_skew(date: SignatureDate, now: Timestamp) -> Result<(), SignatureError> {
+/// The signature is no older than `validity`, and from no later than clocks may differ.
+fn check_age(date: SignatureDate, validity: Duration, now: Timestamp) -> Result<(), SignatureError> {
     let signed = date.timestamp();
     let text = |at: Timestamp| SignatureDate::from_timestamp(at).as_str().to_owned();
     // To the second, as the message tells it.
     let now = Timestamp::from_millis(now.as_millis() / 1000 * 1000);
-    if now.since(signed) > SKEW_MAX {
-        let earliest = Timestamp::from_millis(now.as_millis().saturating_sub(SKEW_MAX.as_secs() * 1000));
-        return Err(SignatureError::Expired { signed: text(signed), earliest: text(earliest), now: text(now) });
+    if now.since(signed) > validity {
+        let seconds = validity.as_secs();
+        let earliest = Timestamp::from_millis(now.as_millis().saturating_sub(seconds * 1000));
+        let validity =
+            if seconds.is_multiple_of(60) { format!("{} min.", seconds / 60) } else { format!("{seconds} sec.") };
+        return Err(SignatureError::Expired {
+            signed: text(signed),
+            earliest: text(earliest),
+            now: text(now),
+            validity,
+        });
     }
     if signed.since(now) > SKEW_MAX {
         let latest = now.plus(SKEW_MAX);
@@ -231,8 +271,11 @@ fn check_scope(
     date: &SignatureDate,
     accepted: Accepted<'_>,
 ) -> Result<(Region, Service), SignatureError> {
-    let region = accepted.regions.iter().find(|region| region.as_str() == credential.region);
     let service = accepted.services.iter().find(|service| service.as_str() == credential.service);
+    let is_iam = service == Some(&Service::Iam);
+    let regions = if is_iam { accepted.regions_of_iam } else { accepted.regions };
+    let region = regions.iter().find(|region| region.as_str() == credential.region);
+    let region = region.map(|region| if is_iam { accepted.home_of_iam } else { region });
     let is_terminated = credential.terminator == TERMINATOR;
     let is_same_day = credential.date == date.day();
     if let (Some(region), Some(service), true, true) = (region, service, is_terminated, is_same_day) {

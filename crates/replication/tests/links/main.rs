@@ -1,5 +1,6 @@
 //! Links between Regions over real sockets: delivery, resumption, forgery, partitions, bounds, questions.
 
+mod identities;
 mod impostor;
 mod regions;
 mod relay;

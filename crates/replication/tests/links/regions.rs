@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use meridian_consensus::tls::{ClusterCa, PeerTls};
 use meridian_consensus::{Cut, FaultGate, Leadership, NodeId, NodeName, PeerListener, PeerServer};
-use meridian_crypto::{DomainKey, KeyMaterial, MaterialBinding, SealedMaterial, SecretBytes, random};
+use meridian_crypto::{
+    DomainKey, KeyMaterial, MaterialBinding, SealedMaterial, SealedSecret, SecretBytes, SecretPlace, random,
+};
 use meridian_model::{
     AccountId, Clock, KeyId, KeySpec, KeyState, KeyUsageType, OriginType, Partition, Region, Timestamp,
 };
@@ -18,6 +20,8 @@ use meridian_replication::{
     PeerAddress, ProposeError, RegionIdentity, Replicator, ReplicatorConfig,
 };
 use meridian_state::command::{CreateKey, NewMaterial, ReserveReplica};
+use meridian_state::identities::SessionKeyRecord;
+use meridian_state::identities::messages::SecretReference;
 use meridian_state::{Command, Op, Outcome, RegionState, apply};
 use tokio::sync::watch;
 use tonic::service::Routes;
@@ -173,6 +177,22 @@ impl Keeper {
         (create, material.encode())
     }
 
+    /// Seals the secret of an identity.
+    pub(crate) fn seal_for(&self, place: &SecretPlace, secret: &SecretBytes) -> SealedSecret {
+        self.domain_key.seal_secret(secret, place).expect("random")
+    }
+
+    /// The secret of an access key that `state` holds.
+    pub(crate) fn access_key(&self, state: &RegionState, id: &str) -> SecretBytes {
+        let row = state.identities().access_key(id).expect("an access key");
+        self.domain_key.open_secret(&row.sealed, &row.place()).expect("sealed here")
+    }
+
+    /// The key in `row`.
+    pub(crate) fn session_key(&self, row: &SessionKeyRecord) -> SecretBytes {
+        self.domain_key.open_secret(&row.sealed, &SecretPlace::SessionKey(row.id)).expect("sealed here")
+    }
+
     fn check(&self) -> Result<(), KeeperError> {
         if *self.sealed.borrow() { Err(KeeperError::Sealed) } else { Ok(()) }
     }
@@ -203,6 +223,24 @@ impl MaterialKeeper for Keeper {
         self.check()?;
         let material = KeyMaterial::decode(material).map_err(|error| KeeperError::Refused(error.into()))?;
         self.domain_key.seal(&material, binding).map_err(|error| KeeperError::Refused(error.into()))
+    }
+
+    fn open_secret(&self, state: &RegionState, reference: &SecretReference) -> Result<SecretBytes, KeeperError> {
+        self.check()?;
+        let sealed = reference.sealed_in(state).ok_or(KeeperError::Missing)?;
+        let opened = self.domain_key.open_secret(sealed, &reference.place());
+        opened.map_err(|error| KeeperError::Refused(error.into()))
+    }
+
+    fn seal_secret(
+        &self,
+        _: &RegionState,
+        reference: &SecretReference,
+        secret: &SecretBytes,
+    ) -> Result<SealedSecret, KeeperError> {
+        self.check()?;
+        let sealed = self.domain_key.seal_secret(secret, &reference.place());
+        sealed.map_err(|error| KeeperError::Refused(error.into()))
     }
 }
 

@@ -137,6 +137,7 @@ async fn sts_tells_callers_who_they_are() {
         let reply = server.ask(&Ask { region, ..sts("GetCallerIdentity") }.to_bytes()).await;
         assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/xml")));
         assert!(reply.body.contains("<Arn>arn:aws:iam::000000000000:user/administrator</Arn>"), "{}", reply.body);
+        assert!(reply.body.contains(&format!("<Region>{region}</Region>")), "{}", reply.body);
         assert!(reply.body.contains(reply.header("x-amzn-requestid").unwrap()));
     }
     let reply = server.ask(&Ask { secret: "wrong", ..sts("GetCallerIdentity") }.to_bytes()).await;
@@ -149,6 +150,26 @@ async fn sts_tells_callers_who_they_are() {
     assert_eq!(server.ask(&sts("Nothing").to_bytes()).await.status, 400);
     let iam = Ask { service: "iam", secret: "wrong", ..sts("ListUsers") };
     assert!(server.ask(&iam.to_bytes()).await.body.contains("xmlns=\"https://iam.amazonaws.com/"));
+}
+
+#[tokio::test]
+async fn iam_is_served_by_its_home_whatever_region_it_is_signed_for() {
+    let server = start(&["eu-west-1", "ap-southeast-1"], Limits::default()).await; // the last one is the home
+    for region in ["eu-west-1", "ap-southeast-1", "us-east-1", "cn-north-1"] {
+        let body = "Action=ListUsers&Version=2010-05-08".to_owned();
+        let reply = server.ask(&Ask { region, service: "iam", body, ..sts("") }.to_bytes()).await;
+        assert!(reply.status == 200 && reply.body.contains("<Region>ap-southeast-1</Region>"), "{reply:?}");
+    }
+    let body = "Action=CreateUser&Version=2010-05-08&UserName=a".to_owned();
+    let reply = server.ask(&Ask { region: "us-east-1", service: "iam", body, ..sts("") }.to_bytes()).await;
+    assert_eq!(reply.status, 409);
+    for part in
+        ["<Type>Sender</Type>", "<Code>EntityAlreadyExists</Code>", "<Message>User with name a&amp;b already exists."]
+    {
+        assert!(reply.body.contains(part), "{}", reply.body);
+    }
+    let elsewhere = Ask { region: "us-west-2", service: "iam", ..sts("ListUsers") };
+    assert!(server.ask(&elsewhere.to_bytes()).await.body.contains("<Code>SignatureDoesNotMatch</Code>"));
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
 use meridian_audit::Metrics;
-use meridian_identity::{ClientCredentials, DevCredentials, Verifier, sigv4};
+use meridian_identity::query::{Answer, Form, Members, QueryCall, QueryCode, QueryError};
+use meridian_identity::{ClientCredentials, DevCredentials, Service, Verifier, sigv4};
 use meridian_model::{Clock, ErrorCode, Operation, Region, Request, ServiceError, Timestamp};
 use meridian_server::{CallContext, Endpoint, Gateway, Limits, Listener, NodeReadiness};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -64,6 +65,18 @@ impl Endpoint for Puppet {
         })
     }
 
+    /// `GetCallerIdentity` tells the caller; `CreateUser` fails.
+    fn query(&self, context: CallContext, service: Service, form: Form) -> BoxFuture<'_, Result<Answer, QueryError>> {
+        Box::pin(async move {
+            match QueryCall::read(service, &form)?.action() {
+                "CreateUser" => {
+                    Err(QueryError::new(QueryCode::EntityAlreadyExists, "User with name a&b already exists."))
+                }
+                _ => Ok(Some(Members::new().text("Arn", &context.caller.arn).text("Region", &self.region))),
+            }
+        })
+    }
+
     fn refuse<'a>(
         &'a self,
         context: &'a CallContext,
@@ -117,8 +130,9 @@ pub(crate) async fn start_with(regions: &[&str], limits: Limits, tls: Option<Arc
     let credentials = DevCredentials::danger_well_known();
     let verifier = Arc::new(Verifier::new(Arc::new(credentials) as Arc<dyn meridian_identity::CredentialStore>));
     let metrics = Metrics::new();
+    let home = regions[regions.len() - 1].parse().unwrap();
     let listener = Listener::new(&limits, tls);
-    let gateway = Arc::new(Gateway::new(endpoints, verifier, Arc::new(WallClock), metrics.clone(), limits));
+    let gateway = Arc::new(Gateway::new(endpoints, &home, verifier, Arc::new(WallClock), metrics.clone(), limits));
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (socket.local_addr().unwrap(), CancellationToken::new());
     let token = shutdown.clone();

@@ -1,54 +1,28 @@
-//! What of a request counts in decisions besides its caller and its key: encryption contexts and grant tokens.
-//!
-//! Read here, once, for every operation, so that no operation can forget it.
+//! Grant tokens: what a request names grants by, before they are visible everywhere.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use meridian_crypto::{GrantToken, GrantTokenKey};
 use meridian_model::{ErrorCode, GrantId, KeyId, Request, ServiceError};
-use meridian_policy::{Action, ContextPairs, RequestContext};
 
-/// What of one request counts in decisions.
+/// The grants that a request names by tokens. At most ten; the API model says so.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RequestFacts<'a> {
-    /// The grants that the request names by tokens. At most ten; the API model says so.
-    named_grants: Vec<GrantToken>,
-    /// The encryption context; of a re-encryption, the one of the ciphertext that comes.
-    context: Option<&'a ContextPairs>,
-    /// Of a re-encryption, the encryption context of the ciphertext that goes.
-    destination_context: Option<&'a ContextPairs>,
-}
+pub(crate) struct NamedGrants(Vec<GrantToken>);
 
-impl<'a> RequestFacts<'a> {
-    /// What counts of a read or of cryptography.
+impl NamedGrants {
+    /// Reads the tokens of `request`, whatever its operation, so that no operation can forget them.
     ///
     /// # Errors
     /// `InvalidGrantTokenException`.
-    pub(crate) fn of(tokens: &GrantTokenKey, request: &'a Request) -> Result<Self, ServiceError> {
-        let (context, destination_context) = encryption_contexts(request);
-        Ok(Self { context, destination_context, ..Self::of_change(tokens, request)? })
-    }
-
-    /// What counts of a change; none has an encryption context.
-    ///
-    /// # Errors
-    /// `InvalidGrantTokenException`.
-    pub(crate) fn of_change(tokens: &GrantTokenKey, request: &Request) -> Result<Self, ServiceError> {
+    pub(crate) fn of(tokens: &GrantTokenKey, request: &Request) -> Result<Self, ServiceError> {
         let named = grant_tokens(request).iter().map(|token| open_token(tokens, token));
-        Ok(Self { named_grants: named.collect::<Result<_, _>>()?, context: None, destination_context: None })
-    }
-
-    /// What a decision about `A` takes into account.
-    pub(crate) fn context<A: Action>(&self) -> RequestContext<'a> {
-        let is_destination = A::NAME == meridian_policy::action::ReEncryptTo::NAME;
-        let encryption_context = if is_destination { self.destination_context } else { self.context };
-        RequestContext { encryption_context, source_arn: None }
+        named.collect::<Result<_, _>>().map(Self)
     }
 
     /// The grants on a key that the request names. Tokens of grants on other keys, and of grants that have ended, mean
     /// nothing.
-    pub(crate) fn named_grants(&self, key_id: KeyId) -> impl Iterator<Item = GrantId> + '_ {
-        self.named_grants.iter().filter(move |token| token.key_id == key_id).map(|token| token.grant_id)
+    pub(crate) fn on(&self, key_id: KeyId) -> impl Iterator<Item = GrantId> + '_ {
+        self.0.iter().filter(move |token| token.key_id == key_id).map(|token| token.grant_id)
     }
 }
 
@@ -69,21 +43,6 @@ pub(crate) fn parse_token_unverified(token: &str) -> Option<GrantToken> {
 /// A token as text.
 pub(crate) fn encode_token(token: &[u8]) -> String {
     STANDARD.encode(token)
-}
-
-fn encryption_contexts(request: &Request) -> (Option<&ContextPairs>, Option<&ContextPairs>) {
-    match request {
-        Request::Encrypt(request) => (Some(&request.encryption_context), None),
-        Request::Decrypt(request) => (Some(&request.encryption_context), None),
-        Request::GenerateDataKey(request) => (Some(&request.encryption_context), None),
-        Request::GenerateDataKeyWithoutPlaintext(request) => (Some(&request.encryption_context), None),
-        Request::GenerateDataKeyPair(request) => (Some(&request.encryption_context), None),
-        Request::GenerateDataKeyPairWithoutPlaintext(request) => (Some(&request.encryption_context), None),
-        Request::ReEncrypt(request) => {
-            (Some(&request.source_encryption_context), Some(&request.destination_encryption_context))
-        }
-        _ => (None, None),
-    }
 }
 
 fn grant_tokens(request: &Request) -> &[String] {
@@ -114,13 +73,12 @@ mod tests {
     use super::*;
     use meridian_model::{GrantOperation, Operation, WireEnum};
 
-    /// A member that is added to the model and forgotten here would let constraints and tokens go unnoticed.
+    /// A member that is added to the model and forgotten here would let tokens go unnoticed.
     #[test]
-    fn every_operation_with_tokens_or_contexts_is_read() {
+    fn every_operation_with_tokens_is_read() {
         let key = "00".repeat(64);
         let body = format!(
-            r#"{{"KeyId":"k","GrantTokens":["t"],"EncryptionContext":{{"a":"b"}},"SourceEncryptionContext":{{"a":"b"}},
-            "DestinationEncryptionContext":{{"a":"b"}},"DestinationKeyId":"k","CiphertextBlob":"AAAA","Plaintext":"AAAA",
+            r#"{{"KeyId":"k","GrantTokens":["t"],"DestinationKeyId":"k","CiphertextBlob":"AAAA","Plaintext":"AAAA",
             "Message":"AAAA","Mac":"AAAA","Signature":"AAAA","PublicKey":"AAAA","SigningAlgorithm":"ECDSA_SHA_256",
             "MacAlgorithm":"HMAC_SHA_256","KeyPairSpec":"RSA_2048","KeyAgreementAlgorithm":"ECDH","Operations":["Sign"],
             "EncapsulationAlgorithm":"ML_KEM","SharedSecretCiphertextBlob":"AAAA","GrantToken":"{key}","GrantId":"g"}}"#
@@ -129,9 +87,6 @@ mod tests {
             let Ok(request) = Request::decode(*operation, body.as_bytes()) else { continue };
             let sent = String::from_utf8(request.to_json()).expect("JSON");
             assert_eq!(grant_tokens(&request).len(), usize::from(sent.contains("GrantTokens")), "{operation}");
-            let contexts = encryption_contexts(&request);
-            let read = usize::from(contexts.0.is_some()) + usize::from(contexts.1.is_some());
-            assert_eq!(read, sent.matches("EncryptionContext\"").count(), "{operation}");
         }
         let granted = GrantOperation::VALUES.iter().filter_map(|name| Operation::from_name(name));
         let with_tokens = granted.filter(|operation| *operation != Operation::RetireGrant);
