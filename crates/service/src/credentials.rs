@@ -14,7 +14,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lru::LruCache;
 use meridian_crypto::session_token::{PAYLOAD_LEN_MAX, TOKEN_LEN_MAX};
-use meridian_crypto::{SealTokenError, SecretBytes, SecretPlace, SessionKey, SessionToken, identity_secret};
+use meridian_crypto::{
+    SealTokenError, SecretBytes, SecretPlace, SessionKey, SessionKeyId, SessionToken, identity_secret,
+};
 use meridian_identity::{
     AccessKey, Caller, CallerKind, CallerSource, Claimed, CredentialFault, CredentialStore, SecretAccessKey, Session,
 };
@@ -96,8 +98,11 @@ struct Payload<'a> {
 /// Access keys that were opened, and the keys that seal session tokens. What is dropped wipes itself.
 pub(crate) struct CredentialCache {
     opened: Mutex<LruCache<Box<str>, Opened>>,
-    session_keys: Mutex<LruCache<[u8; 16], (Arc<SessionKeyRecord>, Arc<SessionKey>)>>,
+    session_keys: Mutex<LruCache<SessionKeyId, OpenedSessionKey>>,
 }
+
+/// One session key, with the row that it was opened from.
+type OpenedSessionKey = (Arc<SessionKeyRecord>, Arc<SessionKey>);
 
 /// One access key, with what it was opened from.
 struct Opened {
@@ -165,14 +170,14 @@ impl CredentialCache {
         row: &Arc<SessionKeyRecord>,
     ) -> Result<Arc<SessionKey>, ServiceError> {
         let mut keys = self.session_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((opened_from, key)) = keys.get(&row.id.0)
+        if let Some((opened_from, key)) = keys.get(&row.id)
             && Arc::ptr_eq(opened_from, row)
         {
             return Ok(Arc::clone(key));
         }
         let secret = ring.open_secret(state, &SecretPlace::SessionKey(row.id), &row.sealed)?;
         let key = Arc::new(SessionKey::from_secret(row.id, &secret).ok_or_else(ServiceError::internal)?);
-        keys.put(row.id.0, (Arc::clone(row), Arc::clone(&key)));
+        keys.put(row.id, (Arc::clone(row), Arc::clone(&key)));
         Ok(key)
     }
 }
