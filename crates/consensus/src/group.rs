@@ -379,18 +379,34 @@ impl Group {
         self.0.forwarder.forward(body).await
     }
 
-    /// Hands leadership to `to`, or to the follower that has most of the log, and waits for it to lead.
+    /// Hands leadership to `to`, or to the follower that has most of the log, and waits for it to lead. A leader that was
+    /// elected just now may not have heard of `to` yet, and waits for that as well.
     ///
     /// # Errors
     /// [`TransferError`]; leadership then stays, or is decided by an election.
     pub async fn transfer_leadership(&self, to: Option<NodeId>) -> Result<NodeId, TransferError> {
-        let successor = self.successor(to)?;
+        let successor = self.await_successor(to).await?;
         self.0.engine.trigger().transfer_leader(successor.0).await.map_err(|_| TransferError::NotLeader)?;
         let mut leadership = self.leadership();
         let moved = leadership.wait_for(|now| now.leader == Some(successor));
         match tokio::time::timeout(self.0.core.timing.transfer, moved).await {
             Ok(Ok(_)) => Ok(successor),
             _ => Err(TransferError::Timeout),
+        }
+    }
+
+    async fn await_successor(&self, to: Option<NodeId>) -> Result<NodeId, TransferError> {
+        let until = Instant::now() + self.0.core.timing.transfer;
+        let mut metrics = self.0.engine.metrics();
+        loop {
+            let successor = self.successor(to);
+            if to.is_none() || successor != Err(TransferError::NoSuccessor) {
+                return successor;
+            }
+            match tokio::time::timeout_at(until, metrics.changed()).await {
+                Ok(Ok(())) => {}
+                _ => return successor,
+            }
         }
     }
 

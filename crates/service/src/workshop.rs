@@ -205,8 +205,7 @@ mod tests {
     async fn a_stopped_workshop_refuses_and_keeps_nothing() {
         let workshop =
             Workshop::start(WorkshopConfig { rsa_keys_ahead: 1, filling: Filling::OnDemand }).expect("threads");
-        let material = workshop.make(KeySpec::Rsa2048).await.expect("made");
-        workshop.stock.put(material);
+        workshop.stock.put(KeyMaterial::generate(KeySpec::Rsa2048).expect("made"));
         workshop.stop();
         assert_eq!(workshop.keys_ahead(KeySpec::Rsa2048), 0);
         assert_eq!(workshop.run(|| 1).await.expect_err("stopped").code, ErrorCode::Throttling);
