@@ -24,8 +24,8 @@ pub use json::JsonText;
 pub use metrics::Metrics;
 pub use parameters::request_parameters;
 pub use record::{
-    AuditRecord, EventType, IdentityType, RecordedError, Resource, SessionContext, SessionIssuer, SourceAddress, TlsDetails,
-    UserIdentity, iso_seconds,
+    AuditRecord, EventType, IdentityType, RecordedError, Resource, SessionContext, SessionIssuer, SourceAddress,
+    TlsDetails, UserIdentity, iso_seconds,
 };
 pub use recovery::{Damage, Recovery};
 pub use trail::{OpenError, Trail, TrailConfig, TrailError};

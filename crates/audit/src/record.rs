@@ -414,7 +414,11 @@ mod tests {
         };
         let region = "us-west-2".parse().unwrap();
         let error = ServiceError::new(ErrorCode::IncorrectKey, "The key ID \"x\" is wrong.");
-        let resources = [Resource { account: account(), kind: RESOURCE_KEY, arn: "arn:aws:kms:us-west-2:111122223333:key/k".into() }];
+        let resources = [Resource {
+            account: account(),
+            kind: RESOURCE_KEY,
+            arn: "arn:aws:kms:us-west-2:111122223333:key/k".into(),
+        }];
         let parameters = JsonText::object(|object| {
             object.string("keyId", "alias/app");
         });

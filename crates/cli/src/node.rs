@@ -15,7 +15,9 @@ use meridian_replication::{
     Authority, LinkMetrics, LinkTiming, PeerAddress, RegionIdentity, Replicator, ReplicatorConfig,
 };
 use meridian_server::{Endpoint, Gateway, Limits, Listener, SharedVerifier};
-use meridian_service::{FirstAdministrator, Forwarding, KeyRing, Service, ServiceConfig, VpcEndpoint, Workshop, WorkshopConfig};
+use meridian_service::{
+    FirstAdministrator, Forwarding, KeyRing, Service, ServiceConfig, VpcEndpoint, Workshop, WorkshopConfig,
+};
 use meridian_state::identities::ClusterRegions;
 use meridian_storage::NodeStorage;
 use meridian_storage::vault::FileSeal;

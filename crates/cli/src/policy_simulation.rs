@@ -121,10 +121,7 @@ mod tests {
     #[test]
     fn pairs_of_the_command_line() {
         let pair = |text: &str| parse_pair(text).ok();
-        assert_eq!(
-            pair("kms:EncryptionContext:a=b=c"),
-            Some(("kms:EncryptionContext:a".to_owned(), "b=c".to_owned()))
-        );
+        assert_eq!(pair("kms:EncryptionContext:a=b=c"), Some(("kms:EncryptionContext:a".to_owned(), "b=c".to_owned())));
         assert_eq!(pair("aws:SourceIp"), None);
         assert_eq!(pair("SourceIp=1"), None);
     }
@@ -139,12 +136,8 @@ mod tests {
             applies: false,
             reason: "is about other actions".to_owned(),
         };
-        let grant = SimulatedGrant {
-            grant_id: "00".repeat(32),
-            name: None,
-            applies: true,
-            reason: "allows".to_owned(),
-        };
+        let grant =
+            SimulatedGrant { grant_id: "00".repeat(32), name: None, applies: true, reason: "allows".to_owned() };
         let simulated = Simulated {
             allowed: true,
             message: None,

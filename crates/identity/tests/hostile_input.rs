@@ -3,8 +3,8 @@
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request};
 use meridian_hostile::Campaign;
-use meridian_identity::sigv4::{claimed_service, sign};
 use meridian_identity::query::{Form, QueryCall};
+use meridian_identity::sigv4::{claimed_service, sign};
 use meridian_identity::{Accepted, ClientCredentials, DevCredentials, Service, Verifier};
 use meridian_model::{Region, ServiceError, Timestamp};
 

@@ -309,5 +309,4 @@ const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const SIGNING_REGIONS_OF_IAM: [&str; 3] = ["us-east-1", "cn-north-1", "us-gov-west-1"];
 /// The label of requests that name no operation; what they did name is the caller's word and no label.
 const UNKNOWN_OPERATION: &str = "Unknown";
-const NOT_FOUND_TEXT: &str =
-    "Nothing is served here. The API is POST / (STS and IAM: GET /?Action=... as well); besides there are GET /healthz, /readyz and /metrics.\n";
+const NOT_FOUND_TEXT: &str = "Nothing is served here. The API is POST / (STS and IAM: GET /?Action=... as well); besides there are GET /healthz, /readyz and /metrics.\n";

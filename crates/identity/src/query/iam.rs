@@ -125,49 +125,169 @@ pub struct EntityFilter {
 #[allow(missing_docs)] // as the API reference has them
 pub enum IamRequest {
     CreateUser(NewUser),
-    CreateGroup { path: Option<String>, name: String },
+    CreateGroup {
+        path: Option<String>,
+        name: String,
+    },
     CreateRole(NewRole),
-    CreateServiceLinkedRole { service: String, description: Option<String>, suffix: Option<String> },
-    DeleteServiceLinkedRole { name: String },
-    GetServiceLinkedRoleDeletionStatus { task: String },
+    CreateServiceLinkedRole {
+        service: String,
+        description: Option<String>,
+        suffix: Option<String>,
+    },
+    DeleteServiceLinkedRole {
+        name: String,
+    },
+    GetServiceLinkedRoleDeletionStatus {
+        task: String,
+    },
     /// Of a user without a name: the caller.
-    Get { kind: EntityKind, name: Option<String> },
-    GetGroup { name: String, page: Page },
-    List { kind: EntityKind, path_prefix: Option<String>, page: Page },
+    Get {
+        kind: EntityKind,
+        name: Option<String>,
+    },
+    GetGroup {
+        name: String,
+        page: Page,
+    },
+    List {
+        kind: EntityKind,
+        path_prefix: Option<String>,
+        page: Page,
+    },
     Delete(Entity),
-    Rename { entity: Entity, path: Option<String>, name: Option<String> },
-    UpdateRole { name: String, description: Option<String>, session_seconds_max: Option<u32> },
-    UpdateRoleDescription { name: String, description: String },
-    UpdateAssumeRolePolicy { name: String, document: String },
-    AddUserToGroup { group: String, user: String },
-    RemoveUserFromGroup { group: String, user: String },
-    ListGroupsForUser { user: String, page: Page },
-    CreateAccessKey { user: Option<String> },
-    DeleteAccessKey { user: Option<String>, id: String },
-    UpdateAccessKey { user: Option<String>, id: String, is_active: bool },
-    ListAccessKeys { user: Option<String>, page: Page },
-    PutPolicy { entity: Entity, name: String, document: String },
-    GetInlinePolicy { entity: Entity, name: String },
-    DeleteInlinePolicy { entity: Entity, name: String },
-    ListInlinePolicies { entity: Entity, page: Page },
-    Attach { entity: Entity, policy: String },
-    Detach { entity: Entity, policy: String },
-    ListAttached { entity: Entity, path_prefix: Option<String>, page: Page },
-    PutBoundary { entity: Entity, policy: String },
-    DeleteBoundary { entity: Entity },
-    Tag { target: Tagged, tags: Vec<Tag> },
-    Untag { target: Tagged, keys: Vec<String> },
-    ListTags { target: Tagged, page: Page },
+    Rename {
+        entity: Entity,
+        path: Option<String>,
+        name: Option<String>,
+    },
+    UpdateRole {
+        name: String,
+        description: Option<String>,
+        session_seconds_max: Option<u32>,
+    },
+    UpdateRoleDescription {
+        name: String,
+        description: String,
+    },
+    UpdateAssumeRolePolicy {
+        name: String,
+        document: String,
+    },
+    AddUserToGroup {
+        group: String,
+        user: String,
+    },
+    RemoveUserFromGroup {
+        group: String,
+        user: String,
+    },
+    ListGroupsForUser {
+        user: String,
+        page: Page,
+    },
+    CreateAccessKey {
+        user: Option<String>,
+    },
+    DeleteAccessKey {
+        user: Option<String>,
+        id: String,
+    },
+    UpdateAccessKey {
+        user: Option<String>,
+        id: String,
+        is_active: bool,
+    },
+    ListAccessKeys {
+        user: Option<String>,
+        page: Page,
+    },
+    PutPolicy {
+        entity: Entity,
+        name: String,
+        document: String,
+    },
+    GetInlinePolicy {
+        entity: Entity,
+        name: String,
+    },
+    DeleteInlinePolicy {
+        entity: Entity,
+        name: String,
+    },
+    ListInlinePolicies {
+        entity: Entity,
+        page: Page,
+    },
+    Attach {
+        entity: Entity,
+        policy: String,
+    },
+    Detach {
+        entity: Entity,
+        policy: String,
+    },
+    ListAttached {
+        entity: Entity,
+        path_prefix: Option<String>,
+        page: Page,
+    },
+    PutBoundary {
+        entity: Entity,
+        policy: String,
+    },
+    DeleteBoundary {
+        entity: Entity,
+    },
+    Tag {
+        target: Tagged,
+        tags: Vec<Tag>,
+    },
+    Untag {
+        target: Tagged,
+        keys: Vec<String>,
+    },
+    ListTags {
+        target: Tagged,
+        page: Page,
+    },
     CreatePolicy(NewPolicy),
-    GetPolicy { arn: String },
-    ListPolicies { filter: PolicyFilter, page: Page },
-    DeletePolicy { arn: String },
-    CreatePolicyVersion { arn: String, document: String, is_default: bool },
-    GetPolicyVersion { arn: String, version: String },
-    ListPolicyVersions { arn: String, page: Page },
-    DeletePolicyVersion { arn: String, version: String },
-    SetDefaultPolicyVersion { arn: String, version: String },
-    ListEntitiesForPolicy { arn: String, filter: EntityFilter, page: Page },
+    GetPolicy {
+        arn: String,
+    },
+    ListPolicies {
+        filter: PolicyFilter,
+        page: Page,
+    },
+    DeletePolicy {
+        arn: String,
+    },
+    CreatePolicyVersion {
+        arn: String,
+        document: String,
+        is_default: bool,
+    },
+    GetPolicyVersion {
+        arn: String,
+        version: String,
+    },
+    ListPolicyVersions {
+        arn: String,
+        page: Page,
+    },
+    DeletePolicyVersion {
+        arn: String,
+        version: String,
+    },
+    SetDefaultPolicyVersion {
+        arn: String,
+        version: String,
+    },
+    ListEntitiesForPolicy {
+        arn: String,
+        filter: EntityFilter,
+        page: Page,
+    },
     GetAccountSummary,
 }
 
@@ -581,8 +701,7 @@ mod tests {
     /// An action that forgets to read its required parameters would act on nothing.
     #[test]
     fn every_action_but_three_kinds_has_required_parameters() {
-        let without: Vec<&str> =
-            ACTIONS.iter().map(|(name, _)| *name).filter(|name| call(name).is_ok()).collect();
+        let without: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).filter(|name| call(name).is_ok()).collect();
         assert_eq!(
             without,
             [

@@ -3,8 +3,8 @@
 //! Source: the public STS API reference, version 2011-06-15.
 
 use crate::query::constraints::{
-    ARN, EXTERNAL_ID, FEDERATED_NAME, SERIAL_NUMBER, SESSION_NAME, SESSION_POLICY,
-    SESSION_POLICY_ARNS_MAX, TAG_KEY, TAGS_MAX, TOKEN_CODE,
+    ARN, EXTERNAL_ID, FEDERATED_NAME, SERIAL_NUMBER, SESSION_NAME, SESSION_POLICY, SESSION_POLICY_ARNS_MAX, TAG_KEY,
+    TAGS_MAX, TOKEN_CODE,
 };
 use crate::query::error::QueryError;
 use crate::query::form::{Form, Reader, Tag};

@@ -84,7 +84,7 @@ fn put_query(text: &mut Vec<u8>, query: &str) -> Result<(), SignatureError> {
     let mut parameters = query
         .split('&')
         .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
-        .filter(|(name, value)| !(name.is_empty() && value.is_empty()) && !name.eq_ignore_ascii_case(SIGNATURE))
+        .filter(|(name, value)| !(name.eq_ignore_ascii_case(SIGNATURE) || name.is_empty() && value.is_empty()))
         .map(|(name, value)| Ok((respelled(name)?, respelled(value)?)))
         .collect::<Result<Vec<_>, SignatureError>>()?;
     parameters.sort_unstable();

@@ -82,27 +82,28 @@ impl Presigned {
     /// If one is missing, or the algorithm is another one.
     pub(crate) fn authorization(&self) -> Result<Authorization<'_>, SignatureError> {
         let parts = [
-            ("X-Amz-Algorithm", &self.algorithm),
-            ("X-Amz-Credential", &self.credential),
-            (SIGNATURE, &self.signature),
-            ("X-Amz-SignedHeaders", &self.signed_headers),
-            ("X-Amz-Date", &self.date),
+            ("X-Amz-Algorithm", self.algorithm.as_ref()),
+            ("X-Amz-Credential", self.credential.as_ref()),
+            (SIGNATURE, self.signature.as_ref()),
+            ("X-Amz-SignedHeaders", self.signed_headers.as_ref()),
+            ("X-Amz-Date", self.date.as_ref()),
         ];
         let missing: Vec<String> =
-            parts.iter().filter(|(_, value)| text(value).is_empty()).map(|(name, _)| format!("'{name}'")).collect();
+            parts.iter().filter(|(_, value)| text(*value).is_empty()).map(|(name, _)| format!("'{name}'")).collect();
         if !missing.is_empty() {
             let missing = missing.join(", ");
             let message =
                 format!("AWS query-string parameters must include {missing}. Re-examine the query-string parameters.");
             return Err(SignatureError::MissingParts(message));
         }
-        if text(&self.algorithm) != ALGORITHM {
-            return Err(SignatureError::UnsupportedAlgorithm { algorithm: text(&self.algorithm).to_owned() });
+        let algorithm = text(self.algorithm.as_ref());
+        if algorithm != ALGORITHM {
+            return Err(SignatureError::UnsupportedAlgorithm { algorithm: algorithm.to_owned() });
         }
         Ok(Authorization {
-            credential: text(&self.credential),
-            signed_headers: text(&self.signed_headers),
-            signature: text(&self.signature),
+            credential: text(self.credential.as_ref()),
+            signed_headers: text(self.signed_headers.as_ref()),
+            signature: text(self.signature.as_ref()),
         })
     }
 
@@ -119,7 +120,9 @@ impl Presigned {
         let Some(expires) = &self.expires else { return Ok(None) };
         let seconds = expires.parse().ok().map(Duration::from_secs).filter(|validity| !validity.is_zero());
         let validity = seconds.filter(|validity| *validity <= VALIDITY_MAX);
-        validity.map(Some).ok_or(SignatureError::MalformedAuthorization("X-Amz-Expires must be from 1 to 604800 seconds"))
+        validity
+            .map(Some)
+            .ok_or(SignatureError::MalformedAuthorization("X-Amz-Expires must be from 1 to 604800 seconds"))
     }
 
     /// The session token, if there is one.
@@ -128,8 +131,8 @@ impl Presigned {
     }
 }
 
-fn text(value: &Option<String>) -> &str {
-    value.as_deref().unwrap_or_default()
+fn text(value: Option<&String>) -> &str {
+    value.map(String::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -162,7 +165,9 @@ mod tests {
     fn what_is_missing_doubled_or_out_of_range_is_refused() {
         let lonely = read("X-Amz-Signature=00").expect("well-formed").expect("a signature");
         let missing = lonely.authorization();
-        assert!(matches!(missing, Err(SignatureError::MissingParts(text)) if text.contains("'X-Amz-Algorithm', 'X-Amz-C")));
+        assert!(
+            matches!(missing, Err(SignatureError::MissingParts(text)) if text.contains("'X-Amz-Algorithm', 'X-Amz-C"))
+        );
         assert!(read("X-Amz-Signature=00&x-amz-signature=01").is_err());
         for expires in ["0", "604801", "-1", "a", ""] {
             let presigned = read(&format!("X-Amz-Signature=00&X-Amz-Expires={expires}")).expect("well-formed");

@@ -163,7 +163,9 @@ async fn iam_is_served_by_its_home_whatever_region_it_is_signed_for() {
     let body = "Action=CreateUser&Version=2010-05-08&UserName=a".to_owned();
     let reply = server.ask(&Ask { region: "us-east-1", service: "iam", body, ..sts("") }.to_bytes()).await;
     assert_eq!(reply.status, 409);
-    for part in ["<Type>Sender</Type>", "<Code>EntityAlreadyExists</Code>", "<Message>User with name a&amp;b already exists."] {
+    for part in
+        ["<Type>Sender</Type>", "<Code>EntityAlreadyExists</Code>", "<Message>User with name a&amp;b already exists."]
+    {
         assert!(reply.body.contains(part), "{}", reply.body);
     }
     let elsewhere = Ask { region: "us-west-2", service: "iam", ..sts("ListUsers") };

@@ -66,15 +66,12 @@ impl Endpoint for Puppet {
     }
 
     /// `GetCallerIdentity` tells the caller; `CreateUser` fails.
-    fn query(
-        &self,
-        context: CallContext,
-        service: Service,
-        form: Form,
-    ) -> BoxFuture<'_, Result<Answer, QueryError>> {
+    fn query(&self, context: CallContext, service: Service, form: Form) -> BoxFuture<'_, Result<Answer, QueryError>> {
         Box::pin(async move {
             match QueryCall::read(service, &form)?.action() {
-                "CreateUser" => Err(QueryError::new(QueryCode::EntityAlreadyExists, "User with name a&b already exists.")),
+                "CreateUser" => {
+                    Err(QueryError::new(QueryCode::EntityAlreadyExists, "User with name a&b already exists."))
+                }
                 _ => Ok(Some(Members::new().text("Arn", &context.caller.arn).text("Region", &self.region))),
             }
         })

@@ -7,7 +7,9 @@ use meridian_crypto::identity_secret::{SecretPlace, generate_id, generate_secret
 use meridian_identity::query::iam::{self, NewPolicy, NewRole, NewUser, Tagged};
 use meridian_identity::query::{Answer, IamCall, IamRequest, Members, Tag, Value};
 use meridian_model::entities::id_prefix;
-use meridian_model::{AccessKeyId, AccountId, EntityKind, EntityName, EntityPath, ErrorCode, Partition, PolicyArn, ServiceError, UniqueId};
+use meridian_model::{
+    AccessKeyId, AccountId, EntityKind, EntityName, EntityPath, ErrorCode, Partition, PolicyArn, ServiceError, UniqueId,
+};
 use meridian_policy::{Policy, PolicyKind, StoredPolicy};
 use meridian_state::identities::change::{self, Membership};
 use meridian_state::identities::{AccessKeyStatus, Entity, Tags, UserRecord, refusals};
@@ -64,7 +66,7 @@ pub(super) struct Planner<'a> {
 impl Planner<'_> {
     fn plan(&self, ring: &KeyRing, request: IamRequest) -> Result<Plan, ServiceError> {
         match request {
-            IamRequest::CreateUser(new) => self.create_user(new),
+            IamRequest::CreateUser(new) => self.create_user(&new),
             IamRequest::CreateGroup { path, name } => self.create_group(path.as_deref(), &name),
             IamRequest::CreateRole(new) => self.create_role(new),
             IamRequest::CreateServiceLinkedRole { service, description, suffix } => {
@@ -167,7 +169,7 @@ impl Planner<'_> {
         }
     }
 
-    fn create_user(&self, new: NewUser) -> Result<Plan, ServiceError> {
+    fn create_user(&self, new: &NewUser) -> Result<Plan, ServiceError> {
         let Authority { state, .. } = self.authority;
         let (account, name, path) = (self.authority.account(), name(&new.name)?, path(new.path.as_deref())?);
         let boundary = new.boundary.as_deref().map(|arn| policy_arn(state, arn)).transpose()?;
@@ -196,7 +198,9 @@ impl Planner<'_> {
         let boundary = new.boundary.as_deref().map(|arn| policy_arn(state, arn)).transpose()?;
         self.allow_new(EntityKind::Role, &path, &name, boundary.as_ref(), &new.tags)?;
         if path.as_str().starts_with("/aws-service-role/") {
-            return Err(refusals::invalid_input("Paths that begin with /aws-service-role/ are for service-linked roles."));
+            return Err(refusals::invalid_input(
+                "Paths that begin with /aws-service-role/ are for service-linked roles.",
+            ));
         }
         let new = change::NewRole {
             account,
@@ -280,7 +284,8 @@ impl Planner<'_> {
         Ok(Plan::shown(change, "AccessKey", move |row, _| {
             let IdentityRow::AccessKey(row) = row else { unreachable!("the row is the access key") };
             let secret = String::from_utf8(secret.expose().to_vec()).expect("secrets of access keys are ASCII");
-            shown::access_key(row, owner.as_ref().map(|owner| &owner.name)).with("SecretAccessKey", Value::Secret(secret.into()))
+            shown::access_key(row, owner.as_ref().map(|owner| &owner.name))
+                .with("SecretAccessKey", Value::Secret(secret.into()))
         }))
     }
 
@@ -388,7 +393,9 @@ impl Planner<'_> {
         let Authority { state, .. } = self.authority;
         if arn.owner().is_none() {
             managed_policies::find_provided(arn, state.partition())?;
-            return Err(refusals::invalid_input(&format!("Policy {arn} belongs to the provider and cannot be changed.")));
+            return Err(refusals::invalid_input(&format!(
+                "Policy {arn} belongs to the provider and cannot be changed."
+            )));
         }
         let row = state.identities().policy_by_arn(arn).ok_or_else(|| refusals::no_such_policy(arn))?;
         Ok((row.account, row.name.clone()))

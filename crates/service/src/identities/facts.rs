@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use meridian_identity::query::Tag;
 use meridian_policy::{ConditionContext, ContextKey, ContextValue};
@@ -18,13 +19,13 @@ pub(super) struct Facts(BTreeMap<String, Vec<String>>);
 
 impl Facts {
     /// With one value of the key `name`, in lower case.
-    pub(super) fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub(super) fn with(mut self, name: &str, value: &(impl Display + ?Sized)) -> Self {
         self.0.insert(name.to_owned(), vec![value.to_string()]);
         self
     }
 
     /// With one value of the key `name`, if there is one.
-    pub(super) fn with_some(self, name: &str, value: Option<impl ToString>) -> Self {
+    pub(super) fn with_some(self, name: &str, value: Option<&(impl Display + ?Sized)>) -> Self {
         match value {
             Some(value) => self.with(name, value),
             None => self,
@@ -32,7 +33,7 @@ impl Facts {
     }
 
     /// With one value of the key `name`, unless the request itself gives one.
-    pub(super) fn with_default(mut self, name: &str, value: impl ToString) -> Self {
+    pub(super) fn with_default(mut self, name: &str, value: &(impl Display + ?Sized)) -> Self {
         self.0.entry(name.to_owned()).or_insert_with(|| vec![value.to_string()]);
         self
     }
@@ -84,7 +85,9 @@ impl ConditionContext for Circumstances<'_> {
         };
         match self.facts.0.get(&name).map(Vec::as_slice) {
             Some([value]) if name != "aws:tagkeys" => Some(ContextValue::One(Cow::Borrowed(value))),
-            Some(values) => Some(ContextValue::Many(values.iter().map(|value| Cow::Borrowed(value.as_str())).collect())),
+            Some(values) => {
+                Some(ContextValue::Many(values.iter().map(|value| Cow::Borrowed(value.as_str())).collect()))
+            }
             None => self.of_every_request(key),
         }
     }

@@ -82,7 +82,9 @@ impl Service {
         }
         let mut trace = Trace::default();
         let told = match &call {
-            Ok(QueryCall::Iam(call)) => self.answer_iam(context, call, form, &mut trace).await.map_err(QueryError::from),
+            Ok(QueryCall::Iam(call)) => {
+                self.answer_iam(context, call, form, &mut trace).await.map_err(QueryError::from)
+            }
             Ok(QueryCall::Sts(call)) => self.answer_sts(context, call, &mut trace).await,
             Err(error) => Err(error.clone()),
         };
@@ -132,12 +134,7 @@ impl Service {
     }
 
     /// The leader's part of a change of identities.
-    pub(crate) async fn change_identities_here(
-        &self,
-        caller: &Caller,
-        origin: &RequestOrigin,
-        form: &Form,
-    ) -> Verdict {
+    pub(crate) async fn change_identities_here(&self, caller: &Caller, origin: &RequestOrigin, form: &Form) -> Verdict {
         if !self.is_leader() {
             return Verdict::NotLeader;
         }
@@ -181,7 +178,8 @@ fn require_home(state: &Arc<RegionState>) -> Result<(), ServiceError> {
         Some(regions) if regions.home == *state.region() => Ok(()),
         Some(regions) => {
             let home = &regions.home;
-            let message = format!("Identities are changed in the Region {home} only. Send the request to an endpoint there.");
+            let message =
+                format!("Identities are changed in the Region {home} only. Send the request to an endpoint there.");
             Err(ServiceError::new(ErrorCode::UnsupportedOperation, message))
         }
         None => {

@@ -72,10 +72,7 @@ pub(super) fn entity_tags<'a>(state: &'a RegionState, Entity { account, kind, na
 }
 
 /// The permissions boundary of a user or role.
-pub(super) fn boundary<'a>(
-    state: &'a RegionState,
-    Entity { account, kind, name }: &Entity,
-) -> Option<&'a PolicyArn> {
+pub(super) fn boundary<'a>(state: &'a RegionState, Entity { account, kind, name }: &Entity) -> Option<&'a PolicyArn> {
     match kind {
         EntityKind::User => state.identities().user(*account, name)?.boundary.as_ref(),
         EntityKind::Role => state.identities().role(*account, name)?.boundary.as_ref(),

@@ -36,7 +36,9 @@ impl Reader<'_> {
             IamRequest::List { kind, path_prefix, page } => self.list(*kind, path_prefix.as_deref(), page),
             IamRequest::ListGroupsForUser { user, page } => self.groups_of(user, page),
             IamRequest::ListAccessKeys { user, page } => self.access_keys(user.as_deref(), page),
-            IamRequest::GetInlinePolicy { entity: named, name } => self.inline_policy(&entity(self.authority, named)?, name),
+            IamRequest::GetInlinePolicy { entity: named, name } => {
+                self.inline_policy(&entity(self.authority, named)?, name)
+            }
             IamRequest::ListInlinePolicies { entity: named, page } => {
                 self.inline_policies(&entity(self.authority, named)?, page)
             }
@@ -84,7 +86,8 @@ impl Reader<'_> {
         let Authority { state, .. } = self.authority;
         let (account, name, partition) = (self.authority.account(), name(named)?, state.partition());
         self.allow_on(&Entity { account, kind: EntityKind::Group, name: name.clone() })?;
-        let group = state.identities().group(account, &name).ok_or_else(|| refusals::no_such(EntityKind::Group, &name))?;
+        let group =
+            state.identities().group(account, &name).ok_or_else(|| refusals::no_such(EntityKind::Group, &name))?;
         let users = paged(state.identities().users_in(group, None), page, |user| user.name.folded())?;
         let members = Members::new().nested("Group", shown::group(group, partition));
         Ok(listed(members, "Users", users, |user| shown::listed_user(user, partition)))
@@ -127,16 +130,13 @@ impl Reader<'_> {
     fn access_keys(&self, named: Option<&str>, page: &Page) -> Result<Members, ServiceError> {
         let Authority { state, .. } = self.authority;
         let (account, name) = (self.authority.account(), user_or_caller(self.authority, named)?);
-        let user = match &name {
-            Some(name) => {
-                self.allow_on(&Entity { account, kind: EntityKind::User, name: name.clone() })?;
-                let found = state.identities().user(account, name);
-                Some(found.ok_or_else(|| refusals::no_such(EntityKind::User, name))?)
-            }
-            None => {
-                self.authority.allow(&self.action, &root_arn(state, account), &Facts::default())?;
-                None
-            }
+        let user = if let Some(name) = &name {
+            self.allow_on(&Entity { account, kind: EntityKind::User, name: name.clone() })?;
+            let found = state.identities().user(account, name);
+            Some(found.ok_or_else(|| refusals::no_such(EntityKind::User, name))?)
+        } else {
+            self.authority.allow(&self.action, &root_arn(state, account), &Facts::default())?;
+            None
         };
         let keys = state.identities().access_keys_of(account, user.map(|user| &user.id));
         let keys = paged(keys, page, |key| key.id.clone())?;
@@ -200,12 +200,11 @@ impl Reader<'_> {
         let Authority { state, .. } = self.authority;
         let arn = self.allowed_policy(arn)?;
         let uses = managed_policies::uses(state, self.authority.account(), &arn);
-        let policy = match arn.owner() {
-            Some(_) => shown::policy(self.own_policy(&arn)?, state.partition(), uses),
-            None => {
-                let provided = managed_policies::find_provided(&arn, state.partition())?;
-                shown::provided_policy(&provided, uses).text("Description", provided.description)
-            }
+        let policy = if arn.owner().is_some() {
+            shown::policy(self.own_policy(&arn)?, state.partition(), uses)
+        } else {
+            let provided = managed_policies::find_provided(&arn, state.partition())?;
+            shown::provided_policy(&provided, uses).text("Description", provided.description)
         };
         Ok(Members::new().nested("Policy", policy))
     }
@@ -225,7 +224,8 @@ impl Reader<'_> {
             };
             is_used || !filter.only_attached && filter.usage.is_none()
         };
-        let own = state.identities().policies(account, None).filter(|row| filter.with_local && is_within(row.path.as_str()));
+        let own =
+            state.identities().policies(account, None).filter(|row| filter.with_local && is_within(row.path.as_str()));
         let own = own.map(|row| {
             let uses = managed_policies::uses(state, account, &row.arn(partition));
             (Position(0, row.name.folded()), uses, shown::listed_policy(row, partition, uses))
@@ -244,20 +244,17 @@ impl Reader<'_> {
         let Authority { state, .. } = self.authority;
         let arn = self.allowed_policy(arn)?;
         let number = version_number(version)?;
-        let (shown, document) = match arn.owner() {
-            Some(_) => {
-                let row = self.own_policy(&arn)?;
-                let found = state.identities().policy_version(row, number);
-                let found = found.ok_or_else(|| refusals::no_such_version(&arn, number))?;
-                (shown::version(found, row.default_version == number), found.document.text())
+        let (shown, document) = if arn.owner().is_some() {
+            let row = self.own_policy(&arn)?;
+            let found = state.identities().policy_version(row, number);
+            let found = found.ok_or_else(|| refusals::no_such_version(&arn, number))?;
+            (shown::version(found, row.default_version == number), found.document.text())
+        } else {
+            let provided = managed_policies::find_provided(&arn, state.partition())?;
+            if number != managed_policies::PROVIDED_VERSION {
+                return Err(refusals::no_such_version(&arn, number));
             }
-            None => {
-                let provided = managed_policies::find_provided(&arn, state.partition())?;
-                if number != managed_policies::PROVIDED_VERSION {
-                    return Err(refusals::no_such_version(&arn, number));
-                }
-                (shown::listed_version(number, true, managed_policies::PROVIDED_AT), provided.document)
-            }
+            (shown::listed_version(number, true, managed_policies::PROVIDED_AT), provided.document)
         };
         let shown = shown.with("Document", Value::Document(document.to_owned()));
         Ok(Members::new().nested("PolicyVersion", shown))
@@ -267,16 +264,13 @@ impl Reader<'_> {
     fn policy_versions(&self, arn: &str, page: &Page) -> Result<Members, ServiceError> {
         let Authority { state, .. } = self.authority;
         let arn = self.allowed_policy(arn)?;
-        let versions: Vec<Members> = match arn.owner() {
-            Some(_) => {
-                let row = self.own_policy(&arn)?;
-                let versions = state.identities().policy_versions(row);
-                versions.map(|version| shown::version(version, row.default_version == version.version)).collect()
-            }
-            None => {
-                managed_policies::find_provided(&arn, state.partition())?;
-                vec![shown::listed_version(managed_policies::PROVIDED_VERSION, true, managed_policies::PROVIDED_AT)]
-            }
+        let versions: Vec<Members> = if arn.owner().is_some() {
+            let row = self.own_policy(&arn)?;
+            let versions = state.identities().policy_versions(row);
+            versions.map(|version| shown::version(version, row.default_version == version.version)).collect()
+        } else {
+            managed_policies::find_provided(&arn, state.partition())?;
+            vec![shown::listed_version(managed_policies::PROVIDED_VERSION, true, managed_policies::PROVIDED_AT)]
         };
         let versions = paged(versions.into_iter().rev().enumerate(), page, |(at, _)| *at)?;
         Ok(listed(Members::new(), "Versions", versions, |(_, version)| version))

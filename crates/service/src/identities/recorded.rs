@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn no_secret_is_recorded() {
-        let key = Members::new().text("AccessKeyId", "AKIA").with("SecretAccessKey", Value::Secret("hush".to_owned().into()));
+        let key =
+            Members::new().text("AccessKeyId", "AKIA").with("SecretAccessKey", Value::Secret("hush".to_owned().into()));
         assert_eq!(elements(&Members::new().nested("AccessKey", key)), json!({"accessKey": {"accessKeyId": "AKIA"}}));
     }
 

@@ -24,14 +24,8 @@ struct LinkedService {
 }
 
 const LINKED_SERVICES: [LinkedService; 2] = [
-    LinkedService {
-        service: "cks.kms.amazonaws.com",
-        role: "AWSServiceRoleForKeyManagementServiceCustomKeyStores",
-    },
-    LinkedService {
-        service: "mrk.kms.amazonaws.com",
-        role: "AWSServiceRoleForKeyManagementServiceMultiRegionKeys",
-    },
+    LinkedService { service: "cks.kms.amazonaws.com", role: "AWSServiceRoleForKeyManagementServiceCustomKeyStores" },
+    LinkedService { service: "mrk.kms.amazonaws.com", role: "AWSServiceRoleForKeyManagementServiceMultiRegionKeys" },
 ];
 
 /// `CreateServiceLinkedRole`
@@ -46,17 +40,15 @@ pub(super) fn create(
     let (path, role) = (path(service)?, known.map_or("*", |known| known.role));
     let arn = format!("arn:{}:iam::{}:role{path}{role}", authority.state.partition(), authority.account());
     authority.allow(action, &arn, &Facts::default().with("iam:awsservicename", service))?;
-    let known = known.ok_or_else(|| {
-        refusals::invalid_input(&format!("Cannot find Service Linked Role template for {service}"))
-    })?;
+    let known = known
+        .ok_or_else(|| refusals::invalid_input(&format!("Cannot find Service Linked Role template for {service}")))?;
     if suffix.is_some() {
         return Err(refusals::invalid_input(&format!("Custom suffix is not allowed for {service}")));
     }
     let (account, role) = (authority.account(), name(known.role)?);
     if authority.state.identities().role(account, &role).is_some() {
-        let message = format!(
-            "Service role name {role} has been taken in this account, please try a different suffix."
-        );
+        let message =
+            format!("Service role name {role} has been taken in this account, please try a different suffix.");
         return Err(refusals::invalid_input(&message));
     }
     let trust = format!(

@@ -97,27 +97,21 @@ impl Service {
         let is_packed = is_packed(&request.policies, &session);
         let holder = SessionHolder::Role { id, session_name };
         let issued = self.issue_session(SessionGrant { account: role.account, holder, session })?;
-        let assumed = Members::new()
-            .text("AssumedRoleId", format!("{}:{}", role.id, request.session_name))
-            .text(
-                "Arn",
-                format!(
-                    "arn:{}:sts::{}:assumed-role/{}/{}",
-                    state.partition(),
-                    role.account,
-                    role.name,
-                    request.session_name
-                ),
-            );
+        let assumed = Members::new().text("AssumedRoleId", format!("{}:{}", role.id, request.session_name)).text(
+            "Arn",
+            format!(
+                "arn:{}:sts::{}:assumed-role/{}/{}",
+                state.partition(),
+                role.account,
+                role.name,
+                request.session_name
+            ),
+        );
         let members = Members::new().nested("Credentials", credentials(&issued)).nested("AssumedRoleUser", assumed);
         Ok(with_packed_size(members, is_packed, &issued).optional("SourceIdentity", source_identity))
     }
 
-    fn federation_token(
-        &self,
-        authority: &Authority<'_>,
-        request: &GetFederationToken,
-    ) -> Result<Members, QueryError> {
+    fn federation_token(&self, authority: &Authority<'_>, request: &GetFederationToken) -> Result<Members, QueryError> {
         refuse_sessions(authority.caller, "GetFederationToken")?;
         let (account, partition) = (authority.account(), authority.state.partition());
         let arn = format!("arn:{partition}:sts::{account}:federated-user/{}", request.name);
@@ -131,11 +125,11 @@ impl Service {
         let tags = request.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
         let session = Session { tags, policies, policy_arns, ..new_session(authority, seconds) };
         let is_packed = is_packed(&request.policies, &session);
-        let issuer = match holder_of_caller(authority)? {
+        let asker = match holder_of_caller(authority)? {
             SessionHolder::User { id } => Some(id),
             _ => None,
         };
-        let holder = SessionHolder::Federated { name: request.name.clone(), issuer };
+        let holder = SessionHolder::Federated { name: request.name.clone(), issuer: asker };
         let issued = self.issue_session(SessionGrant { account, holder, session })?;
         let federated = Members::new().text("FederatedUserId", format!("{account}:{}", request.name)).text("Arn", arn);
         let members = Members::new().nested("Credentials", credentials(&issued)).nested("FederatedUser", federated);
@@ -160,10 +154,7 @@ impl Service {
 }
 
 fn caller_identity(caller: &Caller) -> Members {
-    Members::new()
-        .text("UserId", &caller.principal_id)
-        .text("Account", caller.account)
-        .text("Arn", &caller.arn)
+    Members::new().text("UserId", &caller.principal_id).text("Account", caller.account).text("Arn", &caller.arn)
 }
 
 fn credentials(issued: &TemporaryCredentials) -> Members {
@@ -261,7 +252,8 @@ fn role_seconds(caller: &Caller, role: &RoleRecord, wanted: Option<u32>) -> Resu
     let seconds = wanted.unwrap_or(ROLE_SECONDS_DEFAULT);
     let is_chained = matches!(caller.kind, CallerKind::AssumedRole { .. });
     if is_chained && seconds > CHAINED_SECONDS_MAX {
-        let message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
+        let message =
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
         return Err(validation(message.to_owned()));
     }
     if seconds > role.session_seconds_max {

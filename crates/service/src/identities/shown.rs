@@ -5,7 +5,8 @@
 use meridian_identity::query::{Members, Value};
 use meridian_model::{EntityKind, EntityName, Partition, PolicyArn, Timestamp};
 use meridian_state::identities::{
-    AccessKeyRecord, AccessKeyStatus, GroupRecord, ManagedPolicyRecord, PolicyVersionRecord, RoleRecord, Tags, UserRecord,
+    AccessKeyRecord, AccessKeyStatus, GroupRecord, ManagedPolicyRecord, PolicyVersionRecord, RoleRecord, Tags,
+    UserRecord,
 };
 
 use super::managed_policies::{self, Provided};
@@ -52,9 +53,8 @@ pub(super) fn role(role: &RoleRecord, partition: Partition) -> Members {
 
 fn with_boundary(members: Members, boundary: Option<&PolicyArn>) -> Members {
     let Some(arn) = boundary else { return members };
-    let boundary = Members::new()
-        .text("PermissionsBoundaryType", "PermissionsBoundaryPolicy")
-        .text("PermissionsBoundaryArn", arn);
+    let boundary =
+        Members::new().text("PermissionsBoundaryType", "PermissionsBoundaryPolicy").text("PermissionsBoundaryArn", arn);
     members.nested("PermissionsBoundary", boundary)
 }
 
