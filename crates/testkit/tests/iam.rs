@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use meridian_consensus::NodeName;
 use meridian_identity::query::{Answer, Form, Members, QueryCode, QueryError, Value};
-use meridian_identity::{Caller, Claimed, CredentialStore, Service};
+use meridian_identity::{Caller, CallerSource, Claimed, CredentialStore, Service};
 use meridian_model::{AccountId, Partition, Region};
 use meridian_service::CallContext;
 use meridian_testkit::Cluster;
@@ -20,7 +20,8 @@ fn account(text: &str) -> AccountId {
 }
 
 fn root(account_id: &str) -> Arc<Caller> {
-    Arc::new(Caller::root(Partition::Aws, account(account_id), "AKIAROOTOFTHEACCOUNT"))
+    let caller = Caller::root(Partition::Aws, account(account_id), "AKIAROOTOFTHEACCOUNT");
+    Arc::new(Caller { source: CallerSource::Configuration, ..caller })
 }
 
 async fn ask(
