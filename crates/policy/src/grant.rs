@@ -58,12 +58,6 @@ pub enum GrantMismatch {
 }
 
 impl GrantTerms {
-    /// Whether the grant lets `principal` perform `operation`.
-    #[must_use]
-    pub fn allows(&self, principal: &Principal<'_>, operation: GrantOperation, context: &RequestContext<'_>) -> bool {
-        self.check(principal, operation, context).is_ok()
-    }
-
     /// By which of its names the grant lets `principal` perform `operation`: if by its account, the account must let it,
     /// too.
     ///
@@ -221,7 +215,7 @@ mod tests {
             let terms = terms(&[GrantOperation::Decrypt], constraint(constraint_text));
             let context_pairs = pairs(context);
             let context_given = RequestContext { encryption_context: Some(&context_pairs), source_arn: None };
-            let allowed = terms.allows(&grantee(), GrantOperation::Decrypt, &context_given);
+            let allowed = terms.check(&grantee(), GrantOperation::Decrypt, &context_given).is_ok();
             assert_eq!(allowed, permitted, "{constraint_text} / {context}");
         }
     }
@@ -231,10 +225,10 @@ mod tests {
         let operations = [GrantOperation::DescribeKey, GrantOperation::RetireGrant, GrantOperation::Decrypt];
         let terms = terms(&operations, constraint("equals Department=IT"));
         let without = RequestContext::default();
-        assert!(terms.allows(&grantee(), GrantOperation::DescribeKey, &without));
+        assert!(terms.check(&grantee(), GrantOperation::DescribeKey, &without).is_ok());
         assert!(terms.retirable_via(&grantee()).is_some());
-        assert!(!terms.allows(&grantee(), GrantOperation::Decrypt, &without));
-        assert!(!terms.allows(&grantee(), GrantOperation::Encrypt, &without), "not in the grant");
+        assert!(terms.check(&grantee(), GrantOperation::Decrypt, &without).is_err());
+        assert!(terms.check(&grantee(), GrantOperation::Encrypt, &without).is_err(), "not in the grant");
     }
 
     #[test]
@@ -243,16 +237,16 @@ mod tests {
         let arn = "arn:aws:s3:::bucket";
         terms.constraints.source_arn = Some(arn.to_owned());
         let from = |source_arn| RequestContext { encryption_context: None, source_arn };
-        assert!(terms.allows(&grantee(), GrantOperation::DescribeKey, &from(Some(arn))));
-        assert!(!terms.allows(&grantee(), GrantOperation::DescribeKey, &from(Some("arn:aws:s3:::other"))));
-        assert!(!terms.allows(&grantee(), GrantOperation::DescribeKey, &from(None)));
+        assert!(terms.check(&grantee(), GrantOperation::DescribeKey, &from(Some(arn))).is_ok());
+        assert!(terms.check(&grantee(), GrantOperation::DescribeKey, &from(Some("arn:aws:s3:::other"))).is_err());
+        assert!(terms.check(&grantee(), GrantOperation::DescribeKey, &from(None)).is_err());
     }
 
     #[test]
     fn only_the_grantee_may() {
         let terms = terms(&[GrantOperation::Decrypt], None);
         let other = Principal { arn: "arn:aws:iam::444455556666:role/other", ..grantee() };
-        assert!(!terms.allows(&other, GrantOperation::Decrypt, &RequestContext::default()));
+        assert!(terms.check(&other, GrantOperation::Decrypt, &RequestContext::default()).is_err());
     }
 
     /// AWS KMS Developer Guide, "Granting CreateGrant permission".

@@ -17,7 +17,6 @@ pub mod grant;
 pub mod grant_creation;
 mod json;
 pub mod managed;
-mod ownership;
 mod pattern;
 pub mod principal;
 mod principal_element;
@@ -32,7 +31,6 @@ pub use decision::{
 };
 pub use document::{Policy, PolicyKind, policy_size};
 pub use grant::{Constraints, ContextConstraint, ContextPairs, GrantMismatch, GrantTerms};
-pub use ownership::{authorize, authorize_grant_creation, authorize_grant_retirement, authorize_listing_of_retirable};
 pub use principal::{Party, Principal, PrincipalArn, PrincipalKind};
 pub use principal_element::Via;
 pub use statement::{Effect, Mismatch};

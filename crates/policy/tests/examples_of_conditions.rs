@@ -209,6 +209,12 @@ fn parameters_of_requests() {
             &["kms:MacAlgorithm=HMAC_SHA_384", "kms:MacAlgorithm=HMAC_SHA_512"],
             &["kms:MacAlgorithm=HMAC_SHA_256", ""],
         ),
+    ]);
+}
+
+#[test]
+fn parameters_that_are_names_and_numbers() {
+    check(&[
         (
             "Allow",
             r#""StringEquals":{"kms:PrimaryRegion":["us-east-1","eu-west-3"]}"#,
@@ -301,6 +307,12 @@ fn keys_callers_and_tags() {
             &["aws:SourceVpc=vpc-12345678"],
             &["aws:SourceVpc=vpc-2b2b2b2b", ""],
         ),
+    ]);
+}
+
+#[test]
+fn addresses_tags_and_attestations() {
+    check(&[
         (
             "Deny",
             r#""NotIpAddress":{"aws:SourceIp":["192.0.2.0/24","203.0.113.0/24"]}"#,

@@ -73,14 +73,12 @@ pub(crate) fn allow_creation(
 ) -> Result<(), ServiceError> {
     let new_key = creation.new_key;
     access.allow_creation(new_key, !creation.tags.is_empty())?;
-    let is_checked = request.bypass_policy_lockout_safety_check != Some(true);
-    match &creation.policy {
-        Some(policy) if is_checked => {
-            let key = access.arn_of_new(creation.key_id);
-            access.check_lockout(Subject::NewKey(new_key), &key, policy)
-        }
-        _ => Ok(()),
+    let Some(policy) = &creation.policy else { return Ok(()) };
+    policies::check_principals(&access.state, policy)?;
+    if request.bypass_policy_lockout_safety_check == Some(true) {
+        return Ok(());
     }
+    access.check_lockout(Subject::NewKey(new_key), &access.arn_of_new(creation.key_id), policy)
 }
 
 /// `CreateKey`, once it was permitted: nothing is proposed but sealed bytes.

@@ -170,11 +170,12 @@ impl Service {
         let asked = Asked { caller: &caller, origin: origin.view(), request: &request, now: self.now() };
         let mut access = Access::open(Arc::clone(state), asked, NamedGrants::default())?;
         access.allow_creation(replica, !replicate.tags.is_empty())?;
-        let policy = policies::parse(replicate.policy.as_deref())?;
-        match policy.filter(|_| replicate.bypass_policy_lockout_safety_check != Some(true)) {
-            Some(policy) => access.check_lockout(Subject::NewKey(replica), &access.arn_of_new(key_id), &policy),
-            None => Ok(()),
+        let Some(policy) = policies::parse(replicate.policy.as_deref())? else { return Ok(()) };
+        policies::check_principals(state, &policy)?;
+        if replicate.bypass_policy_lockout_safety_check == Some(true) {
+            return Ok(());
         }
+        access.check_lockout(Subject::NewKey(replica), &access.arn_of_new(key_id), &policy)
     }
 }
 

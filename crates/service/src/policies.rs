@@ -7,8 +7,8 @@ use meridian_model::shapes::{
     GetKeyPolicyRequest, GetKeyPolicyResponse, ListKeyPoliciesRequest, ListKeyPoliciesResponse, PutKeyPolicyRequest,
     PutKeyPolicyResponse,
 };
-use meridian_model::{AccountId, ErrorCode, Partition, Response, ServiceError};
-use meridian_policy::{Policy, PolicyKind, action, document};
+use meridian_model::{AccountId, EntityName, ErrorCode, Partition, Response, ServiceError};
+use meridian_policy::{Policy, PolicyKind, PrincipalArn, action, document};
 use meridian_state::{KeyRecord, Op, RegionState};
 
 use crate::access::{Access, Forms};
@@ -30,6 +30,7 @@ pub(crate) fn put(access: &mut Access<'_>, request: &PutKeyPolicyRequest) -> Res
     let (key, _) = access.key::<action::PutKeyPolicy>(&request.key_id, Forms::Key)?;
     check_name(request.policy_name.as_deref())?;
     let policy = Policy::parse(&request.policy, PolicyKind::Key)?;
+    check_principals(&access.state, &policy)?;
     if request.bypass_policy_lockout_safety_check != Some(true) {
         access.check_lockout_of(&key, &policy)?;
     }
@@ -50,6 +51,36 @@ pub(crate) fn list(access: &mut Access<'_>, request: &ListKeyPoliciesRequest) ->
 /// `MalformedPolicyDocumentException`, `LimitExceededException`.
 pub(crate) fn parse(policy: Option<&str>) -> Result<Option<Policy>, ServiceError> {
     policy.map(|text| Policy::parse(text, PolicyKind::Key)).transpose()
+}
+
+/// Checks that whoever `policy` names is there. To be asked after the caller was permitted: the answer tells who exists.
+///
+/// # Errors
+/// `MalformedPolicyDocumentException`.
+pub(crate) fn check_principals(state: &RegionState, policy: &Policy) -> Result<(), ServiceError> {
+    let is_missing = |arn: &str| PrincipalArn::parse(arn).is_some_and(|principal| is_missing(state, &principal));
+    if policy.named_arns().any(is_missing) { Err(document::invalid_principals()) } else { Ok(()) }
+}
+
+/// Whether there is no such user or role, in an account whose identities are kept here; nothing is known of other accounts
+/// (AWS KMS API Reference, `PutKeyPolicy`: the principals in the key policy must exist).
+fn is_missing(state: &RegionState, principal: &PrincipalArn) -> bool {
+    let (identities, account) = (state.identities(), principal.account());
+    let is_kept = identities.users(account, None).next().is_some() || identities.roles(account, None).next().is_some();
+    let resource = principal.as_str().splitn(6, ':').nth(5).unwrap_or_default();
+    let (kind, names) = resource.split_once('/').unwrap_or_default();
+    let name_of = |name: &str| name.parse::<EntityName>().ok();
+    let last = || name_of(names.rsplit('/').next().unwrap_or_default());
+    let arn = match kind {
+        "user" => last().and_then(|name| identities.user(account, &name)).map(|user| user.arn(principal.partition())),
+        "role" => last().and_then(|name| identities.role(account, &name)).map(|role| role.arn(principal.partition())),
+        "assumed-role" => {
+            let role = name_of(names.split('/').next().unwrap_or_default());
+            return is_kept && role.is_none_or(|name| identities.role(account, &name).is_none());
+        }
+        _ => return false, // a federated user is nothing that is kept
+    };
+    is_kept && arn.as_deref() != Some(principal.as_str())
 }
 
 /// The policy of a key, ready for decisions.

@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use meridian_model::shapes::{CreateAliasRequest, CreateKeyRequest, PutKeyPolicyRequest};
-use meridian_model::{
-    Blob, ErrorCode, KeyArn, KeySpec, KeyUsageType, Operation, OriginType, Region, Request, Response,
-};
+use meridian_model::{Blob, ErrorCode, KeyArn, KeySpec, KeyUsageType, Operation, OriginType, Request, Response};
 use meridian_testkit::identities::Identity;
 use meridian_testkit::{Client, Cluster, account};
 
@@ -171,7 +169,6 @@ fn split(line: &'static str) -> (&'static str, &'static str) {
 /// Two Regions of one node; an account, and Alice in it.
 struct Scene {
     cluster: Cluster,
-    home: Region,
     owner: Client,
     alice: Identity,
     round: std::cell::Cell<u32>,
@@ -192,7 +189,7 @@ impl Scene {
         let home = cluster.regions()[0].clone();
         let owner = cluster.client(&home);
         let alice = cluster.create_user(account(1), "alice").await;
-        Self { cluster, home, owner, alice, round: std::cell::Cell::new(0) }
+        Self { cluster, owner, alice, round: std::cell::Cell::new(0) }
     }
 
     /// Asks for `operation` as Alice, who has what `column` says.
