@@ -480,15 +480,12 @@ impl NodeConfig {
 
     fn check_home(&self, check: &mut impl FnMut(bool, String)) {
         let place = "node.identity_home_region";
-        match &self.node.identity_home_region {
-            Some(home) => {
-                let is_known = *home == self.node.region || self.peer_regions.iter().any(|peer| peer.region == *home);
-                check(is_known, format!("{place}: {home} is no Region of this cluster"));
-            }
-            None => {
-                let text = format!("{place}: must be given, the same on every node, in a cluster of several Regions");
-                check(self.peer_regions.is_empty(), text);
-            }
+        if let Some(home) = &self.node.identity_home_region {
+            let is_known = *home == self.node.region || self.peer_regions.iter().any(|peer| peer.region == *home);
+            check(is_known, format!("{place}: {home} is no Region of this cluster"));
+        } else {
+            let text = format!("{place}: must be given, the same on every node, in a cluster of several Regions");
+            check(self.peer_regions.is_empty(), text);
         }
     }
 }
@@ -602,13 +599,30 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_of_several_regions_has_a_home_of_identities() {
+        let config = load(SAMPLE).expect("the sample is valid");
+        assert_eq!(config.identity_home().as_str(), "us-east-1");
+        let silent = load(&SAMPLE.replace("identity_home_region = \"us-east-1\"", "")).expect_err("no home");
+        assert!(silent.to_string().contains("node.identity_home_region: must be given"), "{silent}");
+    }
+
+    #[test]
     fn impossible_settings_are_all_told_at_once() {
         let text = SAMPLE
             .replace("# heartbeat_ms = 100", "heartbeat_ms = 5000")
             .replace("# tls_certificate", "tls_certificate")
-            .replace("region = \"us-west-2\"", "region = \"us-east-1\"");
+            .replace("region = \"us-west-2\"", "region = \"us-east-1\"")
+            .replace("identity_home_region = \"us-east-1\"", "identity_home_region = \"sa-east-1\"")
+            .replace("user = \"admin\"", "user = \"admin\"\nservice = \"S3\"");
         let error = load(&text).expect_err("impossible").to_string();
-        for part in ["raft:", "api.tls_certificate", "us-east-1 is the node's own Region"] {
+        for part in [
+            "raft:",
+            "api.tls_certificate",
+            "us-east-1 is the node's own Region",
+            "node.identity_home_region: sa-east-1 is no Region of this cluster",
+            "give user or service, not both",
+            "service must be like s3.amazonaws.com",
+        ] {
             assert!(error.contains(part), "{part} is missing in: {error}");
         }
     }

@@ -14,7 +14,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lru::LruCache;
 use meridian_crypto::session_token::{PAYLOAD_LEN_MAX, TOKEN_LEN_MAX};
-use meridian_crypto::{SealTokenError, SecretBytes, SecretPlace, SessionKey, SessionToken, identity_secret};
+use meridian_crypto::{
+    SealTokenError, SecretBytes, SecretPlace, SessionKey, SessionKeyId, SessionToken, identity_secret,
+};
 use meridian_identity::{
     AccessKey, Caller, CallerKind, CallerSource, Claimed, CredentialFault, CredentialStore, SecretAccessKey, Session,
 };
@@ -96,8 +98,11 @@ struct Payload<'a> {
 /// Access keys that were opened, and the keys that seal session tokens. What is dropped wipes itself.
 pub(crate) struct CredentialCache {
     opened: Mutex<LruCache<Box<str>, Opened>>,
-    session_keys: Mutex<LruCache<[u8; 16], (Arc<SessionKeyRecord>, Arc<SessionKey>)>>,
+    session_keys: Mutex<LruCache<SessionKeyId, OpenedSessionKey>>,
 }
+
+/// One session key, with the row that it was opened from.
+type OpenedSessionKey = (Arc<SessionKeyRecord>, Arc<SessionKey>);
 
 /// One access key, with what it was opened from.
 struct Opened {
@@ -122,6 +127,9 @@ const OPENED_MAX: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 
 /// There are two at most, and one that goes while its successor comes.
 const SESSION_KEYS_MAX: NonZeroUsize = NonZeroUsize::new(4).expect("not zero");
+
+/// What a token carries is written here before its length is known; tells how much too large something is, within reason.
+const PAYLOAD_BUFFER_LEN: usize = 16 * PAYLOAD_LEN_MAX;
 
 /// Characters of the longest session token.
 const TOKEN_TEXT_LEN_MAX: usize = TOKEN_LEN_MAX.div_ceil(3) * 4;
@@ -165,14 +173,14 @@ impl CredentialCache {
         row: &Arc<SessionKeyRecord>,
     ) -> Result<Arc<SessionKey>, ServiceError> {
         let mut keys = self.session_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((opened_from, key)) = keys.get(&row.id.0)
+        if let Some((opened_from, key)) = keys.get(&row.id)
             && Arc::ptr_eq(opened_from, row)
         {
             return Ok(Arc::clone(key));
         }
         let secret = ring.open_secret(state, &SecretPlace::SessionKey(row.id), &row.sealed)?;
         let key = Arc::new(SessionKey::from_secret(row.id, &secret).ok_or_else(ServiceError::internal)?);
-        keys.put(row.id.0, (Arc::clone(row), Arc::clone(&key)));
+        keys.put(row.id, (Arc::clone(row), Arc::clone(&key)));
         Ok(key)
     }
 }
@@ -235,7 +243,11 @@ impl Lookup<'_> {
             None => self.read_token(id, token)?,
         };
         let expires_at = key.caller.session.as_ref().map(|session| session.expires_at);
-        if expires_at.is_some_and(|at| self.now < at) { Ok(key) } else { Err(CredentialFault::Expired) }
+        if expires_at.is_some_and(|at| self.now < at) {
+            return Ok(key);
+        }
+        self.cache.opened().pop(id);
+        Err(CredentialFault::Expired)
     }
 
     /// What this very token was found to say before, if its holder still exists.
@@ -406,10 +418,11 @@ impl Lookup<'_> {
             return Err(ServiceError::internal()); // the session key would be gone before
         }
         let payload = Payload { access_key_id: &access_key_id, secret: secret.expose(), account, holder, session };
-        let payload = postcard::to_stdvec(&payload).map_err(log_internal("encoding a session token"))?;
-        let payload = Zeroizing::new(payload);
-        let packed_percent = percent(payload.len());
-        let token = session_key.seal(&payload).map_err(not_sealed)?;
+        // Written where it is wiped: a buffer that grew would leave copies of the secret behind.
+        let mut buffer = Zeroizing::new(vec![0; PAYLOAD_BUFFER_LEN]);
+        let packed = postcard::to_slice(&payload, &mut buffer).map_err(|_| too_large(PAYLOAD_BUFFER_LEN))?;
+        let packed_percent = percent(packed.len());
+        let token = session_key.seal(packed).map_err(not_sealed)?;
         let session_token = STANDARD.encode(token);
         Ok(TemporaryCredentials { access_key_id, secret, session_token, expires_at, packed_percent })
     }
@@ -417,13 +430,15 @@ impl Lookup<'_> {
 
 fn not_sealed(error: SealTokenError) -> ServiceError {
     match error {
-        SealTokenError::TooLong(len) => {
-            let used = percent(len);
-            let message = format!("Packed size of session policies and tags consumes {used}% of allotted space.");
-            ServiceError::new(ErrorCode::StsPackedPolicyTooLarge, message)
-        }
+        SealTokenError::TooLong(len) => too_large(len),
         SealTokenError::Random(error) => log_internal("sealing a session token")(error),
     }
+}
+
+fn too_large(len: usize) -> ServiceError {
+    let used = percent(len);
+    let message = format!("Packed size of session policies and tags consumes {used}% of allotted space.");
+    ServiceError::new(ErrorCode::StsPackedPolicyTooLarge, message)
 }
 
 fn percent(len: usize) -> u32 {
@@ -700,6 +715,7 @@ mod tests {
         assert_eq!(fault(&fixture), None);
         fixture.now = issued.expires_at;
         assert_eq!(fault(&fixture), Some(CredentialFault::Expired));
+        assert!(fixture.cache.opened().is_empty(), "and its secret leaves the memory");
     }
 
     #[test]
@@ -757,7 +773,11 @@ mod tests {
         let session = Session { policies: vec!["x".repeat(PAYLOAD_LEN_MAX).as_str().into()], ..fixture.session() };
         let error = fixture.lookup().issue(SessionGrant { account: account(), holder, session }).expect_err("too long");
         assert_eq!(error.code, ErrorCode::StsPackedPolicyTooLarge);
-        assert!(error.message.contains('%'), "{error}");
+        assert!(error.message.contains("10") && error.message.contains('%'), "{error}");
+        let session = Session { policies: vec!["x".repeat(1 << 20).as_str().into()], ..fixture.session() };
+        let holder = SessionHolder::Root;
+        let error = fixture.lookup().issue(SessionGrant { account: account(), holder, session }).expect_err("too long");
+        assert_eq!(error.code, ErrorCode::StsPackedPolicyTooLarge);
     }
 
     #[test]

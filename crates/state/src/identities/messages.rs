@@ -189,11 +189,11 @@ pub(crate) fn receive(draft: &mut Draft<'_>, from: &Region, message: &IdentityMe
         IdentityMessage::Retain { after, through, ids } => retain(draft, after.as_ref(), through.as_ref(), ids),
         // None of these is ever sent like this: the Regions are a matter of each Region, secrets travel sealed.
         IdentityMessage::Put(IdentityRow::Regions(_) | IdentityRow::AccessKey(_) | IdentityRow::SessionKey(_))
+        | IdentityMessage::Delete(IdentityRowId::Regions)
         // A secret that is gone, and a question, which was answered above.
         | IdentityMessage::Secret(_)
         | IdentityMessage::Ask => {}
         IdentityMessage::Put(row) => draft.put(Row::Identity(row.clone())),
-        IdentityMessage::Delete(IdentityRowId::Regions) => {}
         IdentityMessage::Delete(id) => draft.changes.push(Change::Delete(RowId::Identity(id.clone()))),
         IdentityMessage::AccessKeyStatus { id, status } => {
             if let Some(row) = draft.state.identities().access_key(id.as_str()) {

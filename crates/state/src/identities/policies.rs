@@ -129,12 +129,11 @@ pub(super) fn require_boundary(draft: &Draft<'_>, boundary: Option<&PolicyArn>) 
 
 /// Checks that a managed policy is there, under exactly this ARN.
 pub(super) fn require_attachable(draft: &Draft<'_>, policy: &PolicyArn) -> Result<(), ServiceError> {
-    let is_known = match policy.owner() {
-        None => policy.path() == "/" && managed::document_of(policy.name().as_str()).is_some(),
-        Some(_) => {
-            let row = draft.state.identities().policy_by_arn(policy);
-            row.is_some_and(|row| row.arn(draft.state.partition()) == *policy)
-        }
+    let is_known = if policy.owner().is_none() {
+        policy.path() == "/" && managed::document_of(policy.name().as_str()).is_some()
+    } else {
+        let row = draft.state.identities().policy_by_arn(policy);
+        row.is_some_and(|row| row.arn(draft.state.partition()) == *policy)
     };
     if is_known { Ok(()) } else { Err(refusals::not_attachable(policy)) }
 }

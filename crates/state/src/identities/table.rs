@@ -331,12 +331,11 @@ impl IdentityTable {
     /// A managed policy, in the version that counts now.
     #[must_use]
     pub fn managed<'a>(&'a self, arn: &'a PolicyArn) -> AttachedPolicy<'a> {
-        let document = match arn.owner() {
-            None => managed::document_of(arn.name().as_str()),
-            Some(_) => {
-                let row = self.policy_by_arn(arn);
-                row.and_then(|row| self.policy_version(row, row.default_version)).map(|version| &version.document)
-            }
+        let document = if arn.owner().is_none() {
+            managed::document_of(arn.name().as_str())
+        } else {
+            let row = self.policy_by_arn(arn);
+            row.and_then(|row| self.policy_version(row, row.default_version)).map(|version| &version.document)
         };
         AttachedPolicy { origin: PolicyOrigin::Managed(arn), document }
     }
