@@ -97,6 +97,7 @@ async fn every_node_of_the_home_makes_changes_and_sees_them_at_once() {
         if at == 2 {
             let leader = cluster.await_leader(&home).await;
             cluster.kill(&leader).await; // the others go on
+            cluster.await_agreement(&cluster.running(&home)).await;
         }
     }
     let node = &cluster.running(&other)[0];
