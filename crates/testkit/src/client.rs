@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use meridian::endpoint::RegionEndpoint;
+use meridian_identity::query::Form;
+use meridian_identity::query::answer::success;
 use meridian_identity::{Caller, CallerSource};
 #[allow(clippy::wildcard_imports)] // the requests and responses of the operations below
 use meridian_model::shapes::*;
 use meridian_model::{AccountId, Blob, DataKeySpec, KeyId, Partition, Request, Response, SecretBlob, ServiceError};
 use meridian_server::Endpoint;
-use meridian_service::Service;
+use meridian_service::{Service, VpcEndpoint};
 
 /// A request of one operation, and the answer that belongs to it.
 pub trait Call: Into<Request> {
@@ -100,27 +102,38 @@ enum Target {
 pub struct Client {
     target: Target,
     caller: Arc<Caller>,
+    endpoint: Option<VpcEndpoint>,
 }
 
 impl Client {
     pub(crate) fn of_node(service: Service) -> Self {
-        Self { target: Target::Node(service), caller: root(account(1)) }
+        Self { target: Target::Node(service), caller: root(account(1)), endpoint: None }
     }
 
     pub(crate) fn of_region(endpoint: Arc<RegionEndpoint>) -> Self {
-        Self { target: Target::Region(endpoint), caller: root(account(1)) }
+        Self { target: Target::Region(endpoint), caller: root(account(1)), endpoint: None }
     }
 
     /// The same, as the root user of `account`.
     #[must_use]
     pub fn with_account(&self, account: AccountId) -> Self {
-        Self { target: self.target.clone(), caller: root(account) }
+        Self { caller: root(account), ..self.clone() }
     }
 
     /// The same, as `caller`.
     #[must_use]
     pub fn with_caller(&self, caller: &Arc<Caller>) -> Self {
-        Self { target: self.target.clone(), caller: Arc::clone(caller) }
+        Self { caller: Arc::clone(caller), ..self.clone() }
+    }
+
+    /// The same, through a private endpoint of the node that is asked.
+    ///
+    /// # Panics
+    /// If the client is not one of a node.
+    #[must_use]
+    pub fn through(&self, endpoint: VpcEndpoint) -> Self {
+        assert!(matches!(self.target, Target::Node(_)), "private endpoints are those of nodes");
+        Self { endpoint: Some(endpoint), ..self.clone() }
     }
 
     /// Sends `request` once and waits for its answer.
@@ -145,6 +158,19 @@ impl Client {
                 Response::decode(operation, &body)
             }
         }
+    }
+
+    /// Sends a request of `action` to IAM, on the node of the client; `parameters` are as in a form. Gives the answer in XML.
+    ///
+    /// # Panics
+    /// If it is refused, or the client is not one of a node.
+    pub async fn iam(&self, action: &str, parameters: &str) -> String {
+        let Target::Node(service) = &self.target else { panic!("a client of a node is needed") };
+        let text = format!("Action={action}&Version=2010-05-08&{parameters}");
+        let form = Form::parse(&[text.as_bytes()]).expect("a form");
+        let answer = service.query(self.node_context(), meridian_identity::Service::Iam, form).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{action} was refused: {error:?}"));
+        success(meridian_identity::Service::Iam, action, &answer, "of a test").body
     }
 
     /// A new key with the description `description`.
@@ -249,7 +275,7 @@ impl Client {
             source_ip: LOOPBACK,
             user_agent: Some(USER_AGENT.to_owned()),
             tls: None,
-            endpoint: None,
+            endpoint: self.endpoint.clone(),
         }
     }
 
