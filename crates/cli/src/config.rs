@@ -613,13 +613,14 @@ mod tests {
             .replace("# tls_certificate", "tls_certificate")
             .replace("region = \"us-west-2\"", "region = \"us-east-1\"")
             .replace("identity_home_region = \"us-east-1\"", "identity_home_region = \"sa-east-1\"")
-            .replace("user = \"admin\"", "user = \"admin\"\nservice = \"S3\"");
+            .replace("user = \"platform\"", "user = \"platform\"\nservice = \"S3\"");
         let error = load(&text).expect_err("impossible").to_string();
         for part in [
             "raft:",
             "api.tls_certificate",
             "us-east-1 is the node's own Region",
             "node.identity_home_region: sa-east-1 is no Region of this cluster",
+            "administrator: belongs to the nodes of node.identity_home_region only",
             "give user or service, not both",
             "service must be like s3.amazonaws.com",
         ] {

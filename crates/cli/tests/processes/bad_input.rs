@@ -291,7 +291,7 @@ fn signatures(client: &Client, dev: &Dev) {
     parts.uri = "/?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00".parse().expect("a URI");
     check("presigned", &send(&parts), "IncompleteSignatureException");
     parts.headers.remove("authorization");
-    check("presigned only", &send(&parts), "MissingAuthenticationTokenException");
+    check("presigned only", &send(&parts), "IncompleteSignatureException");
 }
 
 /// Bytes that are no HTTP, or too much of it.

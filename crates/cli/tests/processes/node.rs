@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use meridian_identity::ClientCredentials;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::client::Client;
 use crate::cluster::Deployment;
 use crate::process::{Ended, Process, complaints};
 
@@ -155,8 +157,14 @@ fn assert_clean_node(ended: &Ended, expected: &[&str]) {
 fn a_node_alone_waits_and_ends_when_asked() {
     let temp = tempfile::tempdir().expect("a temporary folder");
     let deployment = Deployment::init(temp.path());
+    // Without a leader nobody has made the administrator; a platform outside of IAM is known all the same.
+    let (id, secret) = ("AKIAPLATFORMOFATEST1", "0123456789abcdef0123456789abcdef");
+    let file = deployment.configuration(2);
+    let configuration = std::fs::read_to_string(&file).expect("made by init");
+    let platform = format!("access_key_id = \"{id}\"\nsecret_access_key = \"{secret}\"\naccount = \"111122223333\"\n");
+    std::fs::write(&file, format!("{configuration}\n[[credentials]]\n{platform}")).expect("writable");
     let node = deployment.launch(2);
-    let client = deployment.client(2);
+    let client = Client { credentials: ClientCredentials::new(id, secret), ..deployment.client(2) };
     crate::process::wait_for("node 2 answers", || client.get("/healthz").ok());
     let answer = client.try_call("CreateKey", &json!({})).expect("an answer");
     assert!(answer.status >= 500, "{}", answer.text());
