@@ -299,7 +299,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use meridian_model::{KeySpec, KeyState, KeyUsageType, OriginType, Partition};
-    use meridian_policy::{Principal, PrincipalKind, RequestContext, action, authorize};
+    use meridian_policy::{Inquiry, NoContext, PolicySet, Principal, PrincipalKind, RequestContext, action};
     use meridian_state::command::CreateKey;
     use meridian_state::{Command, Op, apply};
 
@@ -362,8 +362,11 @@ mod tests {
             let arn = "arn:aws:iam::111122223333:root";
             let kind = PrincipalKind::Root;
             let principal = Principal { account: key.account, arn, kind, unique_id: None };
-            let context = RequestContext::default();
-            (key, authorize(&principal, self.state.key_arn(key), &context, []).expect("the owner"))
+            let policy = crate::policies::compiled(&self.state, key);
+            let policies = PolicySet { resource: Some(&policy), ..PolicySet::default() };
+            let inquiry = Inquiry { principal, policies, context: &NoContext };
+            let arn = self.state.key_arn(key);
+            (key, inquiry.authorize(arn, &RequestContext::default(), []).expect("the owner"))
         }
 
         fn prepare(&self, index: usize) -> Result<Arc<PreparedKey>, ServiceError> {

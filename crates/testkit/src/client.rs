@@ -11,7 +11,7 @@ use meridian_identity::{Caller, CallerSource};
 use meridian_model::shapes::*;
 use meridian_model::{AccountId, Blob, DataKeySpec, KeyId, Partition, Request, Response, SecretBlob, ServiceError};
 use meridian_server::Endpoint;
-use meridian_service::Service;
+use meridian_service::{Service, VpcEndpoint};
 
 /// A request of one operation, and the answer that belongs to it.
 pub trait Call: Into<Request> {
@@ -100,27 +100,38 @@ enum Target {
 pub struct Client {
     target: Target,
     caller: Arc<Caller>,
+    endpoint: Option<VpcEndpoint>,
 }
 
 impl Client {
     pub(crate) fn of_node(service: Service) -> Self {
-        Self { target: Target::Node(service), caller: root(account(1)) }
+        Self { target: Target::Node(service), caller: root(account(1)), endpoint: None }
     }
 
     pub(crate) fn of_region(endpoint: Arc<RegionEndpoint>) -> Self {
-        Self { target: Target::Region(endpoint), caller: root(account(1)) }
+        Self { target: Target::Region(endpoint), caller: root(account(1)), endpoint: None }
     }
 
     /// The same, as the root user of `account`.
     #[must_use]
     pub fn with_account(&self, account: AccountId) -> Self {
-        Self { target: self.target.clone(), caller: root(account) }
+        Self { caller: root(account), ..self.clone() }
     }
 
     /// The same, as `caller`.
     #[must_use]
     pub fn with_caller(&self, caller: &Arc<Caller>) -> Self {
-        Self { target: self.target.clone(), caller: Arc::clone(caller) }
+        Self { caller: Arc::clone(caller), ..self.clone() }
+    }
+
+    /// The same, through a private endpoint of the node that is asked.
+    ///
+    /// # Panics
+    /// If the client is not one of a node.
+    #[must_use]
+    pub fn through(&self, endpoint: VpcEndpoint) -> Self {
+        assert!(matches!(self.target, Target::Node(_)), "private endpoints are those of nodes");
+        Self { endpoint: Some(endpoint), ..self.clone() }
     }
 
     /// Sends `request` once and waits for its answer.
@@ -249,7 +260,7 @@ impl Client {
             source_ip: LOOPBACK,
             user_agent: Some(USER_AGENT.to_owned()),
             tls: None,
-            endpoint: None,
+            endpoint: self.endpoint.clone(),
         }
     }
 

@@ -85,7 +85,7 @@ impl<'a> Conditions<'a> {
     fn aws(&self, name: &str) -> Option<ContextValue<'_>> {
         match name {
             "tagkeys" => some_of(request::tag_keys(self.request)),
-            "resourceaccount" => self.resource_account().map(|account| text(account.to_string())),
+            "resourceaccount" => Some(text(self.resource_account().to_string())),
             _ => self.global.value(name),
         }
     }
@@ -162,10 +162,10 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    fn resource_account(&self) -> Option<AccountId> {
+    fn resource_account(&self) -> AccountId {
         match self.subject {
-            Subject::Key(_, key) => Some(key.account),
-            Subject::NewKey(_) | Subject::KeyStores | Subject::Other => Some(self.global.caller.account),
+            Subject::Key(_, key) => key.account,
+            Subject::NewKey(_) | Subject::KeyStores | Subject::Other => self.global.caller.account,
         }
     }
 
