@@ -44,7 +44,7 @@ impl Scene {
         match right {
             Right::KeyPolicy => put_key_policy(&owner, &key, ALLOWS_ALICE).await,
             Right::IdentityPolicy | Right::Existence | Right::AccessKey => {
-                cluster.set_policy(&alice, Some(ALLOWS)).await
+                cluster.set_policy(&alice, Some(ALLOWS)).await;
             }
             Right::Grant => {
                 let request = CreateGrantRequest {
