@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use meridian::endpoint::RegionEndpoint;
+use meridian_identity::query::Form;
+use meridian_identity::query::answer::success;
 use meridian_identity::{Caller, CallerSource};
 #[allow(clippy::wildcard_imports)] // the requests and responses of the operations below
 use meridian_model::shapes::*;
@@ -156,6 +158,19 @@ impl Client {
                 Response::decode(operation, &body)
             }
         }
+    }
+
+    /// Sends a request of `action` to IAM, on the node of the client; `parameters` are as in a form. Gives the answer in XML.
+    ///
+    /// # Panics
+    /// If it is refused, or the client is not one of a node.
+    pub async fn iam(&self, action: &str, parameters: &str) -> String {
+        let Target::Node(service) = &self.target else { panic!("a client of a node is needed") };
+        let text = format!("Action={action}&Version=2010-05-08&{parameters}");
+        let form = Form::parse(&[text.as_bytes()]).expect("a form");
+        let answer = service.query(self.node_context(), meridian_identity::Service::Iam, form).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{action} was refused: {error:?}"));
+        success(meridian_identity::Service::Iam, action, &answer, "of a test").body
     }
 
     /// A new key with the description `description`.

@@ -117,6 +117,19 @@ impl Cluster {
         self.change_identities_on(leader, change).await;
     }
 
+    /// Gives `identity`, a user, an access key: its id, and what the front door knows of requests that are signed with it.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub async fn create_access_key(&self, identity: &Identity) -> Arc<Caller> {
+        let leader = self.await_leader(&self.home().await).await;
+        let root = self.client_on(&leader).with_account(identity.entity.account);
+        let answer = root.iam("CreateAccessKey", &format!("UserName={}", identity.entity.name)).await;
+        let id = answer.split("<AccessKeyId>").nth(1).and_then(|rest| rest.split('<').next()).expect("an id");
+        let caller = Caller::clone(&identity.caller);
+        Arc::new(Caller { access_key_id: id.to_owned(), session: None, ..caller })
+    }
+
     /// Removes `identity`, and whatever hangs on it.
     ///
     /// # Panics

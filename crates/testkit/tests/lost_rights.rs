@@ -19,6 +19,7 @@ enum Right {
     IdentityPolicy,
     Grant,
     Existence,
+    AccessKey,
 }
 
 /// A Region of three nodes, a key, Alice with her right to it, and one follower about to be cut off.
@@ -28,6 +29,7 @@ struct Scene {
     follower: NodeName,
     key: String,
     alice: Identity,
+    caller: Arc<Caller>,
     grant: String,
 }
 
@@ -41,7 +43,9 @@ impl Scene {
         let mut grant = String::new();
         match right {
             Right::KeyPolicy => put_key_policy(&owner, &key, ALLOWS_ALICE).await,
-            Right::IdentityPolicy | Right::Existence => cluster.set_policy(&alice, Some(ALLOWS)).await,
+            Right::IdentityPolicy | Right::Existence | Right::AccessKey => {
+                cluster.set_policy(&alice, Some(ALLOWS)).await;
+            }
             Right::Grant => {
                 let request = CreateGrantRequest {
                     key_id: key.clone(),
@@ -52,10 +56,14 @@ impl Scene {
                 grant = owner.call(request).await.expect("granted").grant_id;
             }
         }
+        let caller = match right {
+            Right::AccessKey => cluster.create_access_key(&alice).await,
+            _ => Arc::clone(&alice.caller),
+        };
         let leader = cluster.await_agreement(&cluster.running(&region)).await;
         let follower = cluster.running(&region).into_iter().find(|name| *name != leader).expect("three nodes");
         cluster.await_current(&region).await;
-        Self { cluster, region, follower, key, alice, grant }
+        Self { cluster, region, follower, key, alice, caller, grant }
     }
 
     fn others(&self) -> Vec<NodeName> {
@@ -70,6 +78,10 @@ impl Scene {
             Right::KeyPolicy => put_key_policy(&owner, &self.key, ALLOWS_NOBODY).await,
             Right::IdentityPolicy => self.cluster.set_policy_on(&leader, &self.alice, None).await,
             Right::Existence => self.cluster.delete_on(&leader, &self.alice).await,
+            Right::AccessKey => {
+                let key = format!("UserName=alice&AccessKeyId={}", self.caller.access_key_id);
+                owner.iam("DeleteAccessKey", &key).await;
+            }
             Right::Grant => {
                 let request =
                     RevokeGrantRequest { key_id: self.key.clone(), grant_id: self.grant.clone(), dry_run: None };
@@ -80,12 +92,8 @@ impl Scene {
     }
 
     async fn use_on(&self, name: &NodeName) -> Result<(), ServiceError> {
-        let client = self.cluster.client_on(name).with_caller(&self.caller());
+        let client = self.cluster.client_on(name).with_caller(&self.caller);
         client.encrypt(&self.key, b"text").await.map(drop)
-    }
-
-    fn caller(&self) -> Arc<Caller> {
-        Arc::clone(&self.alice.caller)
     }
 }
 
@@ -125,7 +133,7 @@ async fn check(right: Right) {
 
 fn refusal(right: Right) -> ErrorCode {
     match right {
-        Right::Existence => ErrorCode::UnrecognizedClient,
+        Right::Existence | Right::AccessKey => ErrorCode::UnrecognizedClient,
         Right::KeyPolicy | Right::IdentityPolicy | Right::Grant => ErrorCode::AccessDenied,
     }
 }
@@ -143,6 +151,11 @@ async fn an_identity_policy_that_was_removed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_grant_that_was_revoked() {
     check(Right::Grant).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_access_key_that_was_deleted() {
+    check(Right::AccessKey).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
