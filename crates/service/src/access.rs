@@ -13,8 +13,8 @@ use meridian_model::shapes::ReEncryptRequest;
 use meridian_model::{AccountId, AliasName, ErrorCode, KeyArn, KeyId, Request, ServiceError, Timestamp};
 use meridian_policy::action::{self, CreateGrant, InAccount, ListRetirableGrants, OnAlias, RetireGrant};
 use meridian_policy::{
-    AccountScope, Action, Allowed, AllowedInAccount, Denial, GrantTerms, GrantToRetire, Inquiry, Policy, PolicySet,
-    Principal, PrincipalArn, RequestContext,
+    AccountScope, Action, Allowed, AllowedInAccount, Cause, Denial, GrantTerms, GrantToRetire, Inquiry, Layer, Policy,
+    PolicySet, Principal, PrincipalArn, RequestContext,
 };
 use meridian_state::key_states::Requirement;
 use meridian_state::{GrantRecord, KeyRecord, RegionState};
@@ -116,14 +116,21 @@ impl<'a> Access<'a> {
         self.resolve(identifier, forms).map(Arc::clone)
     }
 
-    /// The key of the caller's account that `identifier`, an ID or ARN, names.
-    pub(crate) fn find_own(&self, identifier: &str) -> Result<Arc<KeyRecord>, ServiceError> {
+    /// The key that `identifier`, an ID or ARN, names, if it belongs to the caller's account: for an action on no key, `A`, that
+    /// tells of one all the same.
+    pub(crate) fn own_key<A: InAccount>(&mut self, identifier: &str) -> Result<Arc<KeyRecord>, ServiceError> {
         let key = self.find(identifier, Forms::Key)?;
+        let arn = self.involve(&key);
         if key.account == self.account() {
-            Ok(key)
-        } else {
-            Err(ServiceError::key_not_found(&self.state.key_arn(&key)))
+            return Ok(key);
         }
+        let denial = Denial {
+            cause: Cause::NoAllow(Layer::Resource),
+            principal: self.caller.arn.clone(),
+            action: A::FULL_NAME.to_owned(),
+            resource: arn.to_string(),
+        };
+        Err(denial.into())
     }
 
     /// As [`Access::key`], for a key whose state must also meet `requirement`.

@@ -60,7 +60,7 @@ pub(crate) fn list(access: &mut Access<'_>, request: &ListAliasesRequest) -> Res
     let limit = pages::limit(request.limit, 50, 100);
     let last = |alias: &&std::sync::Arc<AliasRecord>| alias.name.to_string();
     access.allow_in_account::<action::ListAliases>(Subject::Other)?;
-    let find = |identifier: &String| access.find_own(identifier);
+    let find = |identifier: &String| access.own_key::<action::ListAliases>(identifier);
     let key = request.key_id.as_ref().map(find).transpose()?;
     let page = match &key {
         Some(key) => {

@@ -218,10 +218,7 @@ impl Scene {
             .replace("$ALIAS", &fixture.alias)
             .replace("$GRANT", &fixture.grant)
             .replace("$ROUND", &self.round.get().to_string())
-            .replace(
-                "$CIPHERTEXT",
-                &STANDARD.encode(fixture.ciphertext.as_ref().map(Blob::as_slice).unwrap_or(b"none")),
-            );
+            .replace("$CIPHERTEXT", &STANDARD.encode(fixture.ciphertext.as_ref().map_or(&b"none"[..], Blob::as_slice)));
         let request = Request::decode(operation, body.as_bytes()).expect("a request of the operation");
         match self.owner.with_caller(&self.alice.caller).send(request).await {
             Err(error) if error.code == ErrorCode::AccessDenied => ("denied", error.to_string()),
