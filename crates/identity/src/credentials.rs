@@ -82,6 +82,8 @@ pub enum CredentialFault {
     Expired,
     /// Nothing can be looked up just now.
     Unavailable,
+    /// Nothing can be looked up on this node, which has no root key.
+    Sealed,
 }
 
 /// Where access keys are looked up, on every request and on any thread.

@@ -448,7 +448,7 @@ fn percent(len: usize) -> u32 {
 /// The access keys of the identities of this Region, as this node has applied them.
 impl CredentialStore for Service {
     fn lookup(&self, claimed: Claimed<'_>) -> Result<AccessKey, CredentialFault> {
-        let ring = self.ring().map_err(|_| CredentialFault::Unavailable)?;
+        let ring = self.ring().map_err(|_| CredentialFault::Sealed)?;
         let state = self.state();
         Lookup { state: &state, ring, cache: self.credentials(), now: self.now() }.access_key(claimed)
     }

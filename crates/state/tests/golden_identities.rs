@@ -72,6 +72,7 @@ fn changes() -> Vec<IdentityChange> {
         IdentityChange::DeleteServiceLinkedRole { account, role: linked.name },
         create_policy("two"),
         IdentityChange::DeletePolicy { account, policy: name("two") },
+        create_administrator("root", 4),
     ]
 }
 

@@ -177,9 +177,13 @@ impl Deployment {
         for node in 1..=3 {
             self.wait_ready(node);
         }
-        // The leader makes the administrator as soon as it is one.
-        self.client(1).call_until_done("ListKeys", &serde_json::json!({}));
+        self.wait_for_administrator(1);
         nodes
+    }
+
+    /// Waits until a node knows the administrator, whom the leader makes as soon as it is one.
+    pub fn wait_for_administrator(&self, node: u8) {
+        self.client(node).call_until_done("ListKeys", &serde_json::json!({}));
     }
 
     /// The administrator, at one node.

@@ -86,6 +86,7 @@ fn a_node_without_its_root_key_is_sealed_and_says_so() {
     let nodes = [1, 2, 3].map(|node| deployment.launch(node));
     deployment.wait_ready(1);
     deployment.wait_ready(2);
+    deployment.wait_for_administrator(1);
     let key = deployment.client(1).create_key();
 
     let sealed = deployment.client(3);

@@ -99,6 +99,9 @@ pub enum SignatureError {
     /// Access keys cannot be looked up just now.
     #[error("The service cannot verify requests at the moment. Try the request again.")]
     Unavailable,
+    /// This node opens no secret, so it knows no access key.
+    #[error("This node is sealed: it has no root key. An operator has to unseal it.")]
+    Sealed,
     /// `x-amz-content-sha256` is not the hash of the body.
     #[error("The provided 'x-amz-content-sha256' header does not match what was computed.")]
     BodyHashMismatch,
@@ -135,7 +138,7 @@ impl SignatureError {
             | Self::Mismatch => ErrorCode::InvalidSignature,
             Self::UnrecognizedClient => ErrorCode::UnrecognizedClient,
             Self::ExpiredToken => ErrorCode::ExpiredToken,
-            Self::Unavailable => ErrorCode::ServiceUnavailable,
+            Self::Unavailable | Self::Sealed => ErrorCode::ServiceUnavailable,
         }
     }
 
@@ -164,6 +167,7 @@ impl From<CredentialFault> for SignatureError {
             CredentialFault::Unrecognized => Self::UnrecognizedClient,
             CredentialFault::Expired => Self::ExpiredToken,
             CredentialFault::Unavailable => Self::Unavailable,
+            CredentialFault::Sealed => Self::Sealed,
         }
     }
 }

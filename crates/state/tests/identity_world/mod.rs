@@ -124,6 +124,25 @@ pub(crate) fn create_user(text: &str) -> IdentityChange {
     })
 }
 
+/// In the other account, which has no user.
+pub(crate) fn create_administrator(text: &str, number: u8) -> IdentityChange {
+    let account = other_account();
+    let id = unique_id("AIDA", text);
+    let user = Some(id.clone());
+    IdentityChange::CreateAdministrator {
+        user: NewUser {
+            account,
+            name: name(text),
+            path: "/".parse().expect("valid"),
+            id,
+            tags: BTreeMap::new(),
+            boundary: None,
+        },
+        policy: "arn:aws:iam::aws:policy/AdministratorAccess".parse().expect("valid"),
+        key: NewAccessKey { id: access_key_id(number), account, user, sealed: sealed() },
+    }
+}
+
 pub(crate) fn create_group(text: &str) -> IdentityChange {
     let path = "/".parse().expect("valid");
     IdentityChange::CreateGroup(NewGroup { account: account(), name: name(text), path, id: unique_id("AGPA", text) })
