@@ -360,6 +360,13 @@ impl Group {
         self.0.leadership.clone()
     }
 
+    /// Whether this node leads and has applied everything that was acknowledged before it did. Only then its state may
+    /// decide on a change: a new leader may hold what its predecessor acknowledged without having applied it yet.
+    #[must_use]
+    pub fn is_established_leader(&self) -> bool {
+        self.0.core.leading_since_confirmed().is_some()
+    }
+
     /// Registers who answers what other nodes forward while this one leads. Replaces the one before.
     pub fn on_forward(&self, handler: Arc<dyn ForwardHandler>) {
         *self.0.forward.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(handler);

@@ -309,8 +309,9 @@ impl Service {
         self.0.group.state()
     }
 
+    /// Whether changes are decided here.
     pub(crate) fn is_leader(&self) -> bool {
-        self.0.group.leadership().borrow().am_leader
+        self.0.group.is_established_leader()
     }
 
     pub(crate) fn replicator(&self) -> Option<&Replicator> {
