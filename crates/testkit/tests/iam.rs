@@ -50,7 +50,8 @@ async fn ask(
 }
 
 fn member<'a>(members: &'a Members, name: &str) -> &'a Value {
-    members.iter().find(|(found, _)| *found == name).map(|(_, value)| value).unwrap_or_else(|| panic!("no {name}"))
+    let found = members.iter().find(|(found, _)| *found == name);
+    found.map_or_else(|| panic!("no {name}"), |(_, value)| value)
 }
 
 fn nested<'a>(answer: &'a Answer, name: &str) -> &'a Members {
