@@ -65,7 +65,7 @@ def client_for(cluster):
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def wire(cluster):
     """A connection below the SDKs."""
     wire = Wire(cluster.gateway)

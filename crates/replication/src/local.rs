@@ -60,6 +60,13 @@ pub struct NotCurrent;
 
 /// Opens and seals key material and secrets of identities with the domain keys of this Region.
 pub trait MaterialKeeper: Send + Sync {
+    /// Whether whatever this needs is in `state`, or will never be there as long as this node runs. A new Region has no
+    /// domain key for a moment; a link to it begins after that.
+    fn is_prepared(&self, state: &RegionState) -> bool {
+        let _ = state;
+        true
+    }
+
     /// Opens the material that `binding` names, as `state` holds it.
     ///
     /// # Errors

@@ -90,6 +90,19 @@ pub(crate) async fn serve(site: Arc<Site>, peer: NodeName, frames: Frames, out: 
     }
 }
 
+/// Waits for what material and secrets are sealed with; tells whether it is there.
+async fn await_keeper(site: &Site) -> bool {
+    let mut applied = site.local.applied();
+    let prepared = async {
+        while !site.keeper.is_prepared(&site.local.state()) {
+            if applied.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(site.timing.connect, prepared).await.is_ok()
+}
+
 /// From the first frame to the Welcome.
 async fn open<'a>(
     site: &'a Site,
@@ -112,6 +125,9 @@ async fn open<'a>(
     let guard = superseded.clone().drop_guard();
     // A new leader may still have to apply what its predecessor acknowledged; the cursor must not run behind that.
     if site.local.read_barrier(site.timing.connect).await.is_err() {
+        return Err(Ended::NotLeader(site.known_leader()));
+    }
+    if !await_keeper(site).await {
         return Err(Ended::NotLeader(site.known_leader()));
     }
     let last_applied = site.local.state().cursor(&peer.region).last_applied;

@@ -18,6 +18,10 @@ impl MaterialKeeper for Service {
         Ok(material.encode())
     }
 
+    fn is_prepared(&self, state: &RegionState) -> bool {
+        self.ring().is_err() || state.newest_domain_key().is_some()
+    }
+
     fn seal(
         &self,
         state: &RegionState,
