@@ -215,7 +215,14 @@ impl<'a> SenderSession<'a> {
                 let (applied, oldest) = (self.last_sent, row.sequence);
                 return Err(LinkProblem::PeerLostState { applied, oldest }.into());
             }
-            let frame = LinkFrame::new(self.envelope(&state, row)?);
+            let envelope = match self.envelope(&state, row) {
+                // What was sent before is carried through first: it needs nothing that has to be opened.
+                Err(Ended::Problem { problem: LinkProblem::CannotOpenMaterial, .. }) if !self.in_flight.is_empty() => {
+                    break;
+                }
+                envelope => envelope?,
+            };
+            let frame = LinkFrame::new(envelope);
             let size = frame.encoded_len();
             self.out.try_send(frame).map_err(|_| LinkProblem::Disconnected)?;
             self.in_flight.push_back((row.sequence, size));
