@@ -49,6 +49,8 @@ pub enum CallerKind {
     FederatedUser {
         /// The ARN of the user who asked for it, whose policies bound it.
         user_arn: String,
+        /// The unique id of that user; `None` for the root user.
+        user_id: Option<String>,
         /// The name that the user gave to the session.
         name: String,
     },
@@ -174,6 +176,17 @@ impl Caller {
             CallerKind::IamUser { .. } => Some(&self.principal_id),
             CallerKind::AssumedRole { .. } => self.principal_id.split(':').next(),
             CallerKind::Root | CallerKind::FederatedUser { .. } | CallerKind::Service { .. } => None,
+        }
+    }
+
+    /// The unique id of the user whose policies count, who may have another name by now: the user, or the one behind a
+    /// federated one. `None` for the root user and other kinds.
+    #[must_use]
+    pub fn user_id(&self) -> Option<&str> {
+        match &self.kind {
+            CallerKind::IamUser { .. } => Some(&self.principal_id),
+            CallerKind::FederatedUser { user_id, .. } => user_id.as_deref(),
+            CallerKind::Root | CallerKind::AssumedRole { .. } | CallerKind::Service { .. } => None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use meridian_identity::{Caller, CallerKind, Session};
-use meridian_model::{EntityKind, EntityName, PolicyArn};
+use meridian_model::{EntityKind, PolicyArn};
 use meridian_policy::{Policy, PolicyKind, Principal, PrincipalKind, managed};
 use meridian_state::RegionState;
 use meridian_state::identities::records::{RoleRecord, Tags, UserRecord};
@@ -29,8 +29,8 @@ enum Entity {
 }
 
 impl CallerPolicies {
-    /// The policies of `caller` as `state` has them. A caller whose user or role is gone has none, even if another one has its
-    /// name now.
+    /// The policies of `caller` as `state` has them. A caller whose user or role is gone may nothing, even if another one has
+    /// its name now.
     pub(crate) fn of(state: &RegionState, caller: &Caller) -> Self {
         let identities = state.identities();
         let own = match &caller.kind {
@@ -38,16 +38,12 @@ impl CallerPolicies {
             _ if caller.is_configured() => {
                 Self { identity: vec![Arc::clone(&ADMINISTRATOR_ACCESS)], ..Self::default() }
             }
-            CallerKind::IamUser { user_name } => {
-                let user = user(identities, caller, user_name).filter(|user| is(user.id.as_str(), caller));
-                Self::of_user(identities, user)
+            CallerKind::FederatedUser { user_id: None, .. } => Self::default(),
+            CallerKind::IamUser { .. } | CallerKind::FederatedUser { .. } => {
+                Self::of_user(identities, caller.user_id().and_then(|id| identities.user_by_id(id)))
             }
-            CallerKind::FederatedUser { user_arn, .. } => {
-                Self::of_user(identities, user(identities, caller, name(user_arn)))
-            }
-            CallerKind::AssumedRole { role_arn, .. } => {
-                let role = name(role_arn).parse().ok().and_then(|name| identities.role(caller.account, &name));
-                Self::of_role(identities, role.filter(|role| is(role.id.as_str(), caller)))
+            CallerKind::AssumedRole { .. } => {
+                Self::of_role(identities, caller.entity_id().and_then(|id| identities.role_by_id(id)))
             }
         };
         let session = caller.session.as_ref().map(|session| session_policies(identities, session));
@@ -55,13 +51,21 @@ impl CallerPolicies {
     }
 
     fn of_user(identities: &IdentityTable, user: Option<&Arc<UserRecord>>) -> Self {
-        let Some(user) = user else { return Self::default() };
-        Self::attached(&identities.policies_of_user(user), Entity::User(Arc::clone(user)))
+        let Some(user) = user else { return Self::of_nobody() };
+        let mut own = Self::attached(&identities.policies_of_user(user), Entity::User(Arc::clone(user)));
+        if identities.groups_of(user).count() < user.groups.len() {
+            own.identity.push(Arc::clone(&DENIES_EVERYTHING)); // a group that has not arrived here may deny
+        }
+        own
     }
 
     fn of_role(identities: &IdentityTable, role: Option<&Arc<RoleRecord>>) -> Self {
-        let Some(role) = role else { return Self::default() };
+        let Some(role) = role else { return Self::of_nobody() };
         Self::attached(&identities.policies_of_role(role), Entity::Role(Arc::clone(role)))
+    }
+
+    fn of_nobody() -> Self {
+        Self { identity: vec![Arc::clone(&DENIES_EVERYTHING)], ..Self::default() }
     }
 
     fn attached(policies: &PrincipalPolicies<'_>, entity: Entity) -> Self {
@@ -81,21 +85,6 @@ impl CallerPolicies {
             Entity::Role(role) => Some(&role.tags),
         }
     }
-}
-
-fn user<'a>(identities: &'a IdentityTable, caller: &Caller, name: &str) -> Option<&'a Arc<UserRecord>> {
-    let name: EntityName = name.parse().ok()?;
-    identities.user(caller.account, &name)
-}
-
-/// The name at the end of the ARN of a user or role.
-fn name(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or_default()
-}
-
-/// Whether the user or role with the unique id `id` is the one behind `caller`.
-fn is(id: &str, caller: &Caller) -> bool {
-    caller.entity_id() == Some(id)
 }
 
 fn session_policies(identities: &IdentityTable, session: &Session) -> Vec<Arc<Policy>> {

@@ -213,6 +213,7 @@ impl Lookup<'_> {
         let row = row.ok_or(CredentialFault::Unrecognized)?;
         if let Some(Opened { origin: Origin::LongTerm(opened_from), key }) = self.cache.opened().get(id)
             && Arc::ptr_eq(opened_from, row)
+            && is_named_as_now(self.state, &key.caller)
         {
             return Ok(key.clone());
         }
@@ -257,7 +258,8 @@ impl Lookup<'_> {
             return None;
         };
         let is_same = bool::from(known.as_bytes().ct_eq(token.as_bytes()));
-        (is_same && holder.exists(self.state)).then(|| key.clone())
+        let is_current = holder.exists(self.state) && is_named_as_now(self.state, &key.caller);
+        (is_same && is_current).then(|| key.clone())
     }
 
     fn read_token(&self, id: &str, text: &str) -> Result<AccessKey, CredentialFault> {
@@ -305,6 +307,13 @@ fn is_current(state: &RegionState, row: &Arc<AccessKeyRecord>) -> bool {
     row.status == AccessKeyStatus::Active && current.is_some_and(|current| Arc::ptr_eq(current, row))
 }
 
+/// Whether the user whose policies count for `caller` exists, and has the name by which `caller` knows it. Policies find
+/// principals by name, so a former name must not count.
+fn is_named_as_now(state: &RegionState, caller: &Caller) -> bool {
+    let Some(id) = caller.user_id() else { return true };
+    state.identities().user_by_id(id).is_some_and(|user| user.is_still_named(caller.entity_arn()))
+}
+
 fn user_caller(state: &RegionState, user: &UserRecord, access_key_id: &str) -> Caller {
     let caller = Caller::user(state.partition(), user.account, user.name.as_str(), user.id.as_str(), access_key_id);
     Caller { arn: user.arn(state.partition()), ..caller }
@@ -340,7 +349,7 @@ fn session_caller(
             role_caller(state, identities.role_by_id(id.as_str())?, &session_name, access_key_id)
         }
         SessionHolder::Federated { name, issuer } => {
-            let user_arn = match issuer {
+            let user_arn = match &issuer {
                 Some(user) => identities.user_by_id(user.as_str())?.arn(partition),
                 None => format!("arn:{partition}:iam::{account}:root"),
             };
@@ -349,7 +358,7 @@ fn session_caller(
                 arn: format!("arn:{partition}:sts::{account}:federated-user/{name}"),
                 principal_id: format!("{account}:{name}"),
                 access_key_id: access_key_id.to_owned(),
-                kind: CallerKind::FederatedUser { user_arn, name },
+                kind: CallerKind::FederatedUser { user_arn, user_id: issuer.map(|id| id.as_str().to_owned()), name },
                 source: CallerSource::Iam,
                 session: None,
                 service_call: None,
@@ -383,7 +392,7 @@ pub fn check_current(state: &RegionState, caller: &Caller) -> Result<(), Service
         Some(id) => identities.user_by_id(id).is_some() || identities.role_by_id(id).is_some(),
         None => true,
     };
-    if is_current && exists {
+    if is_current && exists && is_named_as_now(state, caller) {
         return Ok(());
     }
     Err(ServiceError::new(ErrorCode::UnrecognizedClient, "The security token included in the request is invalid."))
@@ -616,6 +625,33 @@ mod tests {
 
         fn issue_reader(&self) -> TemporaryCredentials {
             self.issue(SessionHolder::Role { id: unique_id("AROA", 1), session_name: "work".to_owned() })
+        }
+    }
+
+    /// Deny statements and boundaries are found by what a caller is called.
+    #[test]
+    fn a_user_who_was_renamed_is_known_by_the_new_name_at_once() {
+        let mut fixture = Fixture::new();
+        fixture.create_key(true, KEY);
+        let session =
+            fixture.issue(SessionHolder::Federated { name: "bob".to_owned(), issuer: Some(unique_id("AIDA", 1)) });
+        let ask = |fixture: &Fixture| {
+            let federated = fixture.look_up(&session.access_key_id, Some(&session.session_token)).expect("issued");
+            (fixture.look_up(KEY, None).expect("there").caller, federated.caller)
+        };
+        let (before, federated_before) = ask(&fixture);
+        check_current(&fixture.state, &before).expect("alice");
+        let alice = Entity { account: account(), kind: EntityKind::User, name: "alice".parse().expect("valid") };
+        let (path, name) = (Some("/".parse().expect("valid")), Some("alicia".parse().expect("valid")));
+        fixture.change(IdentityChange::UpdateEntity { entity: alice, path, name });
+        let (after, federated_after) = ask(&fixture);
+        assert_eq!(after.arn, "arn:aws:iam::111122223333:user/alicia");
+        assert_eq!(federated_after.entity_arn(), after.arn);
+        for known in [&after, &federated_after] {
+            check_current(&fixture.state, known).expect("alicia");
+        }
+        for former in [&before, &federated_before] {
+            check_current(&fixture.state, former).expect_err("a former name");
         }
     }
 

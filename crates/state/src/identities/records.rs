@@ -190,6 +190,16 @@ macro_rules! entity {
 }
 
 entity!(UserRecord, EntityKind::User);
+
+impl UserRecord {
+    /// Whether `arn`, which was the user's at some time, still is: users can be renamed and moved. Allocates nothing.
+    #[must_use]
+    pub fn is_still_named(&self, arn: &str) -> bool {
+        let resource = arn.split_once(":user").map(|(_, resource)| resource);
+        resource.and_then(|path| path.strip_suffix(self.name.as_str())) == Some(self.path.as_str())
+    }
+}
+
 entity!(GroupRecord, EntityKind::Group);
 entity!(RoleRecord, EntityKind::Role);
 
