@@ -131,6 +131,8 @@ pub(super) fn create_administrator(
         return Err(refusals::invalid_input("The access key is taken, or belongs to another user."));
     }
     policies::require_attachable(draft, policy)?;
+    policies::require_boundary(draft, new.boundary.as_ref())?;
+    check_tags(&new.tags)?;
     require_unused_id(draft, &new.id)?;
     let row = UserRecord {
         account: new.account,
@@ -139,7 +141,7 @@ pub(super) fn create_administrator(
         id: new.id.clone(),
         created_at: draft.now,
         tags: new.tags.clone(),
-        boundary: None,
+        boundary: new.boundary.clone(),
         policies: Policies { attached: BTreeSet::from([policy.clone()]), ..Policies::default() },
         groups: BTreeSet::new(),
     };

@@ -177,7 +177,9 @@ pub(super) fn tell_everything(draft: &mut Draft<'_>, to: &Region) {
 /// Takes in a message.
 pub(crate) fn receive(draft: &mut Draft<'_>, from: &Region, message: &IdentityMessage) {
     if *message == IdentityMessage::Ask {
-        if draft.state.identities().is_home(draft.state.region()) {
+        let known = draft.state.identities().regions();
+        // A Region that the home does not know yet is told everything when it is added.
+        if known.is_some_and(|known| known.home == *draft.state.region() && known.regions.contains(from)) {
             tell_everything(draft, from);
         }
         return;

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use imbl::{OrdMap, OrdSet};
 use meridian_crypto::SessionKeyId;
 use meridian_model::{AccessKeyId, AccountId, EntityKind, EntityName, PolicyArn, Timestamp, UniqueId};
-use meridian_policy::{Policy, PolicyKind, StoredPolicy, managed};
+use meridian_policy::{StoredPolicy, managed};
 
 use super::change::Entity;
 use super::records::{
@@ -72,15 +72,6 @@ pub struct AttachedPolicy<'a> {
     pub origin: PolicyOrigin<'a>,
     /// The policy; `None` for one that has not arrived here yet.
     pub document: Option<&'a StoredPolicy>,
-}
-
-impl AttachedPolicy<'_> {
-    /// What decides. A policy that has not arrived yet may hold a denial, so that it denies everything.
-    #[must_use]
-    pub fn compiled(&self) -> Arc<Policy> {
-        static UNKNOWN: LazyLock<Arc<Policy>> = LazyLock::new(|| Arc::new(Policy::stored("", PolicyKind::Identity)));
-        Arc::clone(self.document.map_or(&*UNKNOWN, |document| document.compiled(PolicyKind::Identity)))
-    }
 }
 
 /// Where a policy stands.
