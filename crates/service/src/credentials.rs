@@ -70,8 +70,8 @@ pub struct SessionGrant {
     pub session: Session,
 }
 
-/// Temporary credentials.
-#[derive(Clone, Debug)]
+/// Temporary credentials. `Debug` shows neither secret nor token.
+#[derive(Clone)]
 pub struct TemporaryCredentials {
     /// `ASIA…`
     pub access_key_id: String,
@@ -83,6 +83,14 @@ pub struct TemporaryCredentials {
     pub expires_at: Timestamp,
     /// How much of what a token can carry is taken, in percent.
     pub packed_percent: u32,
+}
+
+impl fmt::Debug for TemporaryCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut credentials = f.debug_struct("TemporaryCredentials");
+        credentials.field("access_key_id", &self.access_key_id).field("expires_at", &self.expires_at);
+        credentials.finish_non_exhaustive()
+    }
 }
 
 /// What a token carries.

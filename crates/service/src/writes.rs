@@ -1,5 +1,7 @@
 //! Changes: planned and authorized on the leader, committed by one command, answered from what the command did.
 
+use std::fmt;
+
 use meridian_consensus::ProposeError;
 use meridian_identity::Caller;
 use meridian_model::{ErrorCode, Request, Response, ServiceError};
@@ -42,8 +44,8 @@ pub(crate) enum Verdict {
     NotLeader,
 }
 
-/// A committed change.
-#[derive(Debug, Serialize, Deserialize)]
+/// A committed change. `Debug` leaves the answer out: a new access key comes with its secret.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Written {
     /// The body of the answer.
     pub(crate) body: Vec<u8>,
@@ -51,6 +53,13 @@ pub(crate) struct Written {
     pub(crate) trace: Trace,
     /// The log index that makes it visible.
     pub(crate) log_index: u64,
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answer = format_args!("{} bytes", self.body.len());
+        f.debug_struct("Written").field("body", &answer).field("log_index", &self.log_index).finish_non_exhaustive()
+    }
 }
 
 /// A committed command.
