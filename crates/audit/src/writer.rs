@@ -85,11 +85,18 @@ impl Desk {
         }
     }
 
-    /// Writes everything that is queued, however long it takes.
-    fn drain_all(&self, writer: &mut Option<Writer>) {
+    /// Writes everything that is queued, however long it takes. As in [`Self::drain`], the last look at the queue comes after
+    /// letting go of the writer.
+    fn drain_all(&self) {
         while !self.jobs().is_empty() {
-            self.write_group(writer);
+            self.write_group(&mut self.writer());
         }
+    }
+
+    /// Ends the writer, and tells whoever has queued since that the trail is closed.
+    fn end(&self) {
+        drop(self.writer().take());
+        self.jobs().clear();
     }
 
     /// Writes the oldest of what is queued with one call. Drops it if the trail is closed, which tells whoever waits.
@@ -236,10 +243,12 @@ fn run(
         let desk = desk.upgrade();
         if let Some(desk) = &desk {
             desk.is_handed_over.store(false, Ordering::Release);
-            desk.drain_all(&mut desk.writer());
+            desk.drain_all();
         }
         if let Message::Close(done) = message {
-            drop(desk.map(|desk| desk.writer().take()));
+            if let Some(desk) = desk {
+                desk.end();
+            }
             return Some(done);
         }
     }
