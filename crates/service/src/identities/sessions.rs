@@ -201,9 +201,11 @@ fn holder_of_caller(authority: &Authority<'_>) -> Result<SessionHolder, QueryErr
     Ok(SessionHolder::User { id: user.id.clone() })
 }
 
-/// Temporary credentials beget none of users.
+/// Temporary credentials beget none of users, and whom a service calls for gives it none.
 fn refuse_sessions(caller: &Caller, action: &str) -> Result<(), QueryError> {
-    let is_long_term = matches!(caller.kind, CallerKind::Root | CallerKind::IamUser { .. }) && caller.session.is_none();
+    let is_long_term = matches!(caller.kind, CallerKind::Root | CallerKind::IamUser { .. })
+        && caller.session.is_none()
+        && caller.service_call.is_none();
     if is_long_term {
         return Ok(());
     }
