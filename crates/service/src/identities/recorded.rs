@@ -28,7 +28,7 @@ impl Service {
         let (action, caller) = (form.action(), context.caller.account);
         let state = self.state();
         let read_only = is_read_only(action);
-        let parameters = parameters(form).map(|value| JsonText::from_value(&value));
+        let parameters = parameters(form).map(|value| recordable(JsonText::from_value(&value)));
         let elements = match told {
             Ok(Some(members)) if changes_or_issues(action) => Some(JsonText::from_value(&elements(members))),
             _ => None,
@@ -66,6 +66,18 @@ impl Service {
         Ok(())
     }
 }
+
+/// `parameters`, unless they are longer than those of any request that can succeed: a record has to fit into the trail, or what
+/// it tells of could not be told at all.
+fn recordable(parameters: JsonText) -> JsonText {
+    if parameters.as_str().len() <= PARAMETERS_RECORDED_MAX {
+        return parameters;
+    }
+    JsonText::from_value(&json!({"omitted": "too long to be recorded"}))
+}
+
+/// Bytes of the parameters in a record: the longest document that IAM takes has 131,072 characters.
+const PARAMETERS_RECORDED_MAX: usize = 1 << 20;
 
 const fn source(service: meridian_identity::Service) -> &'static str {
     match service {
@@ -210,6 +222,15 @@ mod tests {
         let key =
             Members::new().text("AccessKeyId", "AKIA").with("SecretAccessKey", Value::Secret("hush".to_owned().into()));
         assert_eq!(elements(&Members::new().nested("AccessKey", key)), json!({"accessKey": {"accessKeyId": "AKIA"}}));
+    }
+
+    #[test]
+    fn what_no_action_takes_does_not_keep_a_record_from_the_trail() {
+        let body = format!("Action=A&Z={}", "%22".repeat(600 << 10));
+        let form = Form::parse(&[body.as_bytes()]).expect("a form");
+        let recorded = recordable(JsonText::from_value(&parameters(&form).expect("one")));
+        assert_eq!(recorded.as_str(), r#"{"omitted":"too long to be recorded"}"#);
+        assert!(Form::parse(&[b"Action=A&Z=%01"]).is_err(), "six characters in the trail for one");
     }
 
     #[test]
