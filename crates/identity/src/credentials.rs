@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use meridian_model::{AccountId, Partition, Region};
 use sha2::{Digest, Sha256};
@@ -28,10 +28,25 @@ impl SecretAccessKey {
         &self.0
     }
 
+    /// A reference that does not keep the secret in memory.
+    pub(crate) fn downgrade(&self) -> WeakSecret {
+        WeakSecret(Arc::downgrade(&self.0))
+    }
+
     /// Whether both are the same secret, in constant time unless they are one and the same copy.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+/// A secret that others may have dropped, and so wiped.
+pub(crate) struct WeakSecret(Weak<Zeroizing<String>>);
+
+impl WeakSecret {
+    /// Whether the secret is still there and the same as `other`.
+    pub(crate) fn is_same(&self, other: &SecretAccessKey) -> bool {
+        self.0.upgrade().is_some_and(|held| SecretAccessKey(held).is_same(other))
     }
 }
 
@@ -63,7 +78,7 @@ pub struct AccessKey {
 }
 
 /// What a request says of its credentials. Nothing of it is proved yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Claimed<'a> {
     /// The access key id of the credential scope, at most [`ACCESS_KEY_ID_LENGTH_MAX`] bytes.
     pub access_key_id: &'a str,

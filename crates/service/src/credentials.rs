@@ -151,11 +151,14 @@ impl CredentialCache {
     }
 
     /// Drops what `state` does not have any more, so that secrets do not stay in memory longer than they count.
-    pub(crate) fn forget_unusable(&self, state: &RegionState) {
+    pub(crate) fn forget_unusable(&self, state: &RegionState, now: Timestamp) {
         let mut opened = self.opened();
         let is_gone = |opened: &Opened| match &opened.origin {
             Origin::LongTerm(row) => !is_current(state, row),
-            Origin::Temporary { holder, .. } => !holder.exists(state),
+            Origin::Temporary { holder, .. } => {
+                let session = opened.key.caller.session.as_ref();
+                !holder.exists(state) || session.is_some_and(|session| session.expires_at <= now)
+            }
         };
         let gone: Vec<Box<str>> = opened.iter().filter(|(_, held)| is_gone(held)).map(|(id, _)| id.clone()).collect();
         for id in gone {
@@ -703,10 +706,10 @@ mod tests {
         let mut fixture = Fixture::new();
         fixture.create_key(true, KEY);
         let key = fixture.look_up(KEY, None).expect("there");
-        fixture.cache.forget_unusable(&fixture.state);
+        fixture.cache.forget_unusable(&fixture.state, fixture.now);
         assert_eq!(Arc::strong_count(&key.caller), 2, "kept");
         fixture.set_status(AccessKeyStatus::Inactive);
-        fixture.cache.forget_unusable(&fixture.state);
+        fixture.cache.forget_unusable(&fixture.state, fixture.now);
         assert_eq!(Arc::strong_count(&key.caller), 1, "nobody else holds it");
     }
 
@@ -806,7 +809,7 @@ mod tests {
         fixture.create_reader(2);
         assert_eq!(look_up(&fixture).err(), Some(CredentialFault::Unrecognized));
         assert!(check_current(&fixture.state, &caller).is_err());
-        fixture.cache.forget_unusable(&fixture.state);
+        fixture.cache.forget_unusable(&fixture.state, fixture.now);
         assert_eq!(Arc::strong_count(&caller), 1, "and its secret leaves the memory");
     }
 

@@ -52,7 +52,7 @@ impl Service {
                 ring.forget_unusable(&state);
                 let changes = state.identities().changes();
                 if changes != identities_seen {
-                    self.credentials().forget_unusable(&state);
+                    self.credentials().forget_unusable(&state, self.now());
                     identities_seen = changes;
                 }
             }

@@ -21,7 +21,7 @@ const PREFIX: &[u8] = b"x-amz-";
 pub(crate) const SIGNATURE: &str = "X-Amz-Signature";
 
 /// The parameters of a signature in the query string, decoded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Presigned {
     algorithm: Option<String>,
     credential: Option<String>,

@@ -8,7 +8,7 @@ use lru::LruCache;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::credentials::SecretAccessKey;
+use crate::credentials::{SecretAccessKey, WeakSecret};
 use crate::sigv4::TERMINATOR;
 
 /// Keys that are kept: one per access key that called today, Region and service. A further one costs four hashes.
@@ -45,12 +45,12 @@ fn hmac(key: &[u8], pieces: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
-/// Signing keys of recent callers. An entry holds the secret that it was derived from, so that it is useless once the
-/// access key has another one.
+/// Signing keys of recent callers. An entry knows the secret that it was derived from, so that it is useless once the access
+/// key has another one, and keeps it from nobody who wipes it.
 pub(crate) struct SigningKeyCache(Mutex<LruCache<Box<str>, Entry>>);
 
 struct Entry {
-    secret: SecretAccessKey,
+    secret: WeakSecret,
     key: SigningKey,
 }
 
@@ -68,7 +68,7 @@ impl SigningKeyCache {
 
     /// Keeps `key`. Only keys that have verified a signature belong here, so that strangers cannot fill the cache.
     pub(crate) fn put(&self, credential: &str, secret: &SecretAccessKey, key: SigningKey) {
-        self.entries().put(credential.into(), Entry { secret: secret.clone(), key });
+        self.entries().put(credential.into(), Entry { secret: secret.downgrade(), key });
     }
 
     fn entries(&self) -> MutexGuard<'_, LruCache<Box<str>, Entry>> {
@@ -97,5 +97,7 @@ mod tests {
         assert!(cache.get("a/d/r/s/t", &SecretAccessKey::from("old")).is_some());
         assert!(cache.get("a/d/r/s/t", &new).is_none());
         assert!(cache.get("b/d/r/s/t", &old).is_none());
+        drop(old);
+        assert!(cache.get("a/d/r/s/t", &SecretAccessKey::from("old")).is_none(), "nobody holds the secret any more");
     }
 }
