@@ -30,7 +30,7 @@ fn the_coverage_page_says_what_is_offered() {
 fn coverage() -> String {
     let offered = Operation::ALL.iter().filter(|operation| is_offered(**operation)).count();
     let mut text = format!("{offered} of {} operations are offered. The others answer ", Operation::ALL.len());
-    text.push_str("`UnsupportedOperationException` and name\nthemselves, after their parameters were checked like those of all.\n\n");
+    text.push_str("`UnsupportedOperationException` and name\nthemselves, after parameters and permission were checked like those of all.\n\n");
     text.push_str("| operation | offered | where it runs |\n|---|---|---|\n");
     for operation in Operation::ALL {
         let (offered, place) = match Route::of(*operation) {
